@@ -1,0 +1,1 @@
+//! Headers that belong to the edge: removed on the way in, set by the proxy alone.
