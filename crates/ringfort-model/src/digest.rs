@@ -12,6 +12,32 @@ pub trait Digester: Send + Sync {
     fn digest(&self, parts: &[&[u8]]) -> Digest;
 }
 
+/// Verifies who signed a digest; the real one is `ringfort-identity`'s set of config keys.
+pub trait ConfigVerifier: Send + Sync {
+    /// Verifies `signature` over `digest` with the key called `key_id`.
+    ///
+    /// # Errors
+    /// - [`VerifyConfigError::UnknownKey`]: the bundle does not name this key.
+    /// - [`VerifyConfigError::Signature`]: the key did not sign this digest.
+    fn verify(
+        &self,
+        key_id: &str,
+        digest: &Digest,
+        signature: &[u8],
+    ) -> Result<(), VerifyConfigError>;
+}
+
+/// Why a configuration is not the server's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyConfigError {
+    /// No trusted config key has this id.
+    #[error("unknown config key `{0}`")]
+    UnknownKey(String),
+    /// The signature does not belong to the digest and key.
+    #[error("the signature of config key `{0}` does not fit")]
+    Signature(String),
+}
+
 /// The text is not 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not 64 hex digits")]
