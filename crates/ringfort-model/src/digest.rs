@@ -38,6 +38,14 @@ pub enum VerifyConfigError {
     Signature(String),
 }
 
+/// Computes the plain SHA-256 of content handed over in pieces: what `sha256sum` prints for a file.
+pub trait ContentDigester: Send {
+    /// Takes the next piece.
+    fn update(&mut self, piece: &[u8]);
+    /// The digest of all pieces in order.
+    fn finish(self: Box<Self>) -> Digest;
+}
+
 /// The text is not 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not 64 hex digits")]
