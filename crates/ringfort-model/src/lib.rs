@@ -34,7 +34,7 @@ pub mod spiffe;
 pub mod time;
 
 pub use canonical::{CanonicalRequest, CanonicaliseError, Normalization};
-pub use digest::{ConfigVerifier, Digest, Digester, VerifyConfigError};
+pub use digest::{ConfigVerifier, ContentDigester, Digest, Digester, VerifyConfigError};
 pub use limits::{Limits, Resilience};
 pub use name::{Label, Name, ParseNameError};
 pub use operation::Operation;
