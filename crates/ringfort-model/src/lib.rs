@@ -33,7 +33,9 @@ pub mod snapshot;
 pub mod spiffe;
 pub mod time;
 
-pub use canonical::{CanonicalRequest, CanonicaliseError, Normalization};
+pub use canonical::{
+    CanonicalRequest, CanonicaliseError, HostField, HttpVersion, Normalization, RawRequest,
+};
 pub use digest::{ConfigVerifier, ContentDigester, Digest, Digester, VerifyConfigError};
 pub use limits::{Limits, Resilience};
 pub use name::{Label, Name, ParseNameError};
