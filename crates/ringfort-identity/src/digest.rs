@@ -1,7 +1,7 @@
 //! SHA-256 for the digests of the model.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use ringfort_model::{Digest, Digester};
+use ringfort_model::{ContentDigester, Digest, Digester};
 
 /// Computes SHA-256.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,42 @@ impl Digester for Sha256Digester {
             context.update(part);
         }
         finish(context)
+    }
+}
+
+/// Computes the plain SHA-256 of content that arrives in pieces.
+#[derive(Clone)]
+pub struct ContentSha256 {
+    context: Context,
+}
+
+impl ContentSha256 {
+    /// Of nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { context: Context::new(&SHA256) }
+    }
+}
+
+impl std::fmt::Debug for ContentSha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContentSha256")
+    }
+}
+
+impl Default for ContentSha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ContentDigester for ContentSha256 {
+    fn update(&mut self, piece: &[u8]) {
+        self.context.update(piece);
+    }
+
+    fn finish(self: Box<Self>) -> Digest {
+        finish(self.context)
     }
 }
 
