@@ -205,6 +205,33 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
+impl Cidr {
+    /// Whether the network contains `address`; an IPv4-mapped IPv6 address counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (V4(network), V4(address)) => {
+                let shift = 32_u32.saturating_sub(self.prefix_of_v4());
+                let prefix = |bits: u32| bits.checked_shr(shift);
+                prefix(network.to_bits()) == prefix(address.to_bits())
+            }
+            (V6(network), V6(address)) => {
+                let shift = 128_u32.saturating_sub(u32::from(self.prefix));
+                let prefix = |bits: u128| bits.checked_shr(shift);
+                prefix(network.to_bits()) == prefix(address.to_bits())
+            }
+            (V4(_), V6(_)) | (V6(_), V4(_)) => false,
+        }
+    }
+
+    /// The prefix length in an IPv4 network, which may be written as IPv4-mapped IPv6.
+    fn prefix_of_v4(&self) -> u32 {
+        let mapped_bits = if self.address.is_ipv6() { 96 } else { 0 };
+        u32::from(self.prefix.saturating_sub(mapped_bits))
+    }
+}
+
 /// One rule of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
