@@ -22,7 +22,11 @@ pub mod random;
 pub mod renewal;
 pub mod seal;
 pub mod svid;
+pub mod tls;
 pub mod verify;
+
+/// A certificate in DER, as TLS libraries hand it over.
+pub use rustls::pki_types::CertificateDer;
 
 pub use authority::{
     CertificateAuthority, CreateAuthority, ImportAuthorityError, IssuePublicOptions,
@@ -31,11 +35,15 @@ pub use authority::{
 pub use bundle::{BuildBundleError, TrustBundle};
 pub use config_key::{ConfigKey, ConfigKeys, ConfigPublicKey, ReadConfigKeyError};
 pub use csr::{ReadCsrError, RequestedKey};
-pub use digest::Sha256Digester;
+pub use digest::{ContentSha256, Sha256Digester};
 pub use inspect::{CertificateFacts, InspectError, inspect};
 pub use key::{KeyError, KeyPair};
 pub use random::SystemRandom;
 pub use renewal::renewal_time;
 pub use seal::{OpenSealedError, SealError, Sealer};
 pub use svid::{BuildSvidError, Svid};
+pub use tls::{
+    BuildTlsError, InboundOptions, OutboundOptions, PublicCertificate, PublicOptions, Refusals,
+    RefusePeerError, Tls, VisitorOptions, workload_server_name,
+};
 pub use verify::{Purpose, VerifyPeerError, peer_id, verify_peer};
