@@ -16,8 +16,8 @@ use rustls::{
 };
 
 use super::{
-    BuildTlsError, Refusals, RefusePeerError, Tls, WORKLOAD_ALGORITHMS, alpn_names, settings,
-    wall_time,
+    BuildTlsError, Refusals, RefusePeerError, TLS12_NEVER, Tls, WORKLOAD_ALGORITHMS, alpn_names,
+    settings, wall_time,
 };
 use crate::{Purpose, Svid, TrustBundle, verify::verify_leaf};
 
