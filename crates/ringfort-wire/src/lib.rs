@@ -4,6 +4,9 @@
 //! `TryFrom` conversions to and from the model, the assembly of resources into a snapshot, and its form on disk.
 //! Does **not** do IO, verify signatures (that is an argument) or decide who may have what.
 
+pub mod assemble;
+pub mod convert;
+pub mod disk;
 mod generated;
 pub mod resource;
 
