@@ -169,23 +169,26 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// Letters to insert, remove or replace to make one of the other (Levenshtein).
+/// Letters to insert, remove, replace or swap with their neighbour to make one of the other.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, pair) in b.chars().zip(row.windows(2)) {
-            let (diagonal, above) = match pair {
-                [diagonal, above] => (*diagonal, *above),
-                _ => break,
-            };
-            left = (left + 1).min(above + 1).min(diagonal + usize::from(x != y));
-            next.push(left);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    let cell = |rows: &[Vec<usize>], i: usize, j: usize| {
+        rows.get(i).and_then(|row| row.get(j)).copied().unwrap_or(usize::MAX - 1)
+    };
+    for (i, x) in (1..).zip(&a) {
+        rows.push(vec![i]);
+        for (j, y) in (1..).zip(&b) {
+            let replaced = cell(&rows, i - 1, j - 1) + usize::from(x != y);
+            let mut least = replaced.min(cell(&rows, i - 1, j) + 1).min(cell(&rows, i, j - 1) + 1);
+            let swapped = i > 1 && j > 1 && a.get(i - 2) == Some(y) && b.get(j - 2) == Some(x);
+            if swapped {
+                least = least.min(cell(&rows, i - 2, j - 2) + 1);
+            }
+            rows.last_mut().into_iter().for_each(|row| row.push(least));
         }
-        row = next;
     }
-    row.last().copied().unwrap_or(0)
+    cell(&rows, a.len(), b.len())
 }
 
 fn explain(rule: Option<&str>) -> Result<(), Failure> {

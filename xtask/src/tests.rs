@@ -9,6 +9,7 @@ fn check_usage(args: &[&str], expected: &str) {
 #[test]
 fn an_unknown_command_is_named_with_the_nearest() {
     check_usage(&["tset"], "there is no command `tset`; did you mean `test`?");
+    check_usage(&["tets"], "there is no command `tets`; did you mean `test`?");
     check_usage(&["tidi"], "there is no command `tidi`; did you mean `tidy`?");
     check_usage(&["frobnicate"], "there is no command `frobnicate`\n\ncargo xtask COMMAND");
     check_usage(&[], "which command?");
@@ -43,8 +44,13 @@ fn help_lists_each_command() {
 
 #[test]
 fn counts_letters_that_differ() {
-    for (a, b, expected) in [("test", "test", 0), ("test", "tset", 2), ("ci", "", 2), ("", "ci", 2)]
-    {
+    for (a, b, expected) in [
+        ("test", "test", 0),
+        ("test", "tset", 1),
+        ("deps", "tets", 2),
+        ("ci", "", 2),
+        ("", "ci", 2),
+    ] {
         assert_eq!(distance(a, b), expected, "{a} {b}");
     }
 }

@@ -134,7 +134,7 @@ pub(super) fn versions_agree(tree: &Tree) -> Vec<Finding> {
     }
     let mut named = false;
     for (line, text) in (1..).zip(tree.text(readme).lines()) {
-        for rest in text.split("Rust 1.").skip(1) {
+        for rest in without_links(text).split("Rust 1.").skip(1) {
             named = true;
             if minor(&format!("1.{rest}")) != minor(version) {
                 let message = format!("another Rust than rust-version {version}");
@@ -146,12 +146,23 @@ pub(super) fn versions_agree(tree: &Tree) -> Vec<Finding> {
         found.push(Finding::error(readme, 0, format!("does not say that it needs Rust {version}")));
     }
     for (line, text) in (1..).zip(tree.text("deny.toml").lines()) {
-        if let Some((_, date)) = text.split_once("review by ") {
+        let entry = !text.trim_start().starts_with('#');
+        if let Some((_, date)) = text.split_once("review by ").filter(|_| entry) {
             let date = date.split('"').next().unwrap_or(date);
             found.push(Finding::note("deny.toml", line, format!("an exception; review by {date}")));
         }
     }
     found
+}
+
+/// The line as it is shown: `[Rust](https://rustup.rs) 1.95` says `Rust 1.95`.
+fn without_links(line: &str) -> String {
+    let mut parts = line.split("](");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown += part.split_once(')').map_or(part, |(_, rest)| rest);
+    }
+    shown
 }
 
 /// `1.95` of `1.95.0` or of a sentence that begins with it.

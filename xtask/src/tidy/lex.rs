@@ -21,21 +21,24 @@ pub(crate) struct Views {
 
 /// Splits `text` into its code and its comments.
 pub(crate) fn views(text: &str) -> Views {
-    let kinds =
-        Lexer { bytes: text.as_bytes(), at: 0, kinds: Vec::with_capacity(text.len()) }.run();
-    Views { code: keep(text, &kinds, Kind::Code), comments: keep(text, &kinds, Kind::Comment) }
+    let spans = Lexer { bytes: text.as_bytes(), at: 0, spans: Vec::new() }.run();
+    Views { code: keep(text, &spans, Kind::Code), comments: keep(text, &spans, Kind::Comment) }
 }
 
-/// Blanks each byte of another kind; a multi-byte character lies within one kind, so UTF-8 holds.
-fn keep(text: &str, kinds: &[Kind], wanted: Kind) -> String {
-    let mut kinds = kinds.iter();
+/// Blanks each span of another kind. Spans end between characters: their marks are ASCII.
+fn keep(text: &str, spans: &[(Kind, usize)], wanted: Kind) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let kind = kinds.by_ref().take(c.len_utf8()).last();
-        if c == '\n' || kind == Some(&wanted) {
-            out.push(c);
-        } else {
-            out.extend(std::iter::repeat_n(' ', c.len_utf8()));
+    for (kind, end) in spans {
+        let span = text.get(out.len()..*end).unwrap_or_default();
+        if *kind == wanted {
+            out.push_str(span);
+            continue;
+        }
+        for (at, line) in span.split('\n').enumerate() {
+            if at > 0 {
+                out.push('\n');
+            }
+            out.extend(std::iter::repeat_n(' ', line.len()));
         }
     }
     out
@@ -44,25 +47,24 @@ fn keep(text: &str, kinds: &[Kind], wanted: Kind) -> String {
 struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
-    kinds: Vec<Kind>,
+    /// Each kind with the offset at which it ends.
+    spans: Vec<(Kind, usize)>,
 }
 
 impl Lexer<'_> {
-    fn run(mut self) -> Vec<Kind> {
+    fn run(mut self) -> Vec<(Kind, usize)> {
         while let Some(byte) = self.peek(0) {
             match byte {
                 b'/' if self.peek(1) == Some(b'/') => self.until_newline(),
                 b'/' if self.peek(1) == Some(b'*') => self.block_comment(),
                 b'"' => self.string(),
                 b'\'' => self.quote(),
-                b'r' if !self.inside_word() => self.raw_string(1),
-                b'b' | b'c' if !self.inside_word() && self.peek(1) == Some(b'r') => {
-                    self.raw_string(2);
-                }
-                _ => self.advance(1, Kind::Code),
+                b'r' => self.raw_string(1),
+                b'b' | b'c' if self.peek(1) == Some(b'r') => self.raw_string(2),
+                _ => self.word(),
             }
         }
-        self.kinds
+        self.spans
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -70,20 +72,25 @@ impl Lexer<'_> {
     }
 
     fn advance(&mut self, count: usize, kind: Kind) {
-        let count = count.min(self.bytes.len() - self.at);
-        self.at += count;
-        self.kinds.extend(std::iter::repeat_n(kind, count));
+        self.at = self.bytes.len().min(self.at + count);
+        match self.spans.last_mut() {
+            Some((last, end)) if *last == kind => *end = self.at,
+            _ => self.spans.push((kind, self.at)),
+        }
     }
 
-    fn inside_word(&self) -> bool {
-        let before = self.at.checked_sub(1).and_then(|i| self.bytes.get(i));
-        before.is_some_and(|&b| is_word(b))
+    /// How many bytes from here on have the property.
+    fn count(&self, has: impl Fn(u8) -> bool) -> usize {
+        self.bytes.iter().skip(self.at).take_while(|&&byte| has(byte)).count()
+    }
+
+    /// A whole word, so that the `r` at its end is not taken for the mark of a raw string.
+    fn word(&mut self) {
+        self.advance(self.count(is_word).max(1), Kind::Code);
     }
 
     fn until_newline(&mut self) {
-        while self.peek(0).is_some_and(|b| b != b'\n') {
-            self.advance(1, Kind::Comment);
-        }
+        self.advance(self.count(|byte| byte != b'\n'), Kind::Comment);
     }
 
     fn block_comment(&mut self) {
@@ -113,7 +120,10 @@ impl Lexer<'_> {
             match byte {
                 b'\\' => self.advance(2, Kind::Literal),
                 b'"' => return self.advance(1, Kind::Code),
-                _ => self.advance(1, Kind::Literal),
+                _ => {
+                    let plain = self.count(|byte| byte != b'\\' && byte != b'"');
+                    self.advance(plain, Kind::Literal);
+                }
             }
         }
     }
@@ -122,7 +132,7 @@ impl Lexer<'_> {
     fn raw_string(&mut self, prefix: usize) {
         let hashes = (prefix..).take_while(|&i| self.peek(i) == Some(b'#')).count();
         if self.peek(prefix + hashes) != Some(b'"') {
-            return self.advance(1, Kind::Code);
+            return self.word();
         }
         self.advance(prefix + hashes + 1, Kind::Code);
         while let Some(byte) = self.peek(0) {

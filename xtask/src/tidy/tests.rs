@@ -77,3 +77,54 @@ fn does_not_read_outside_a_repository() {
     let fault = Tree::read(Path::new("/proc")).err().unwrap_or_default();
     assert!(fault.starts_with("`git ls-files` failed in /proc"), "{fault}");
 }
+
+/// Each of these changes to the real tree is found by the rule that forbids it.
+#[test]
+fn a_mutation_of_the_repository_turns_it_red() {
+    const POLICY: &str = "crates/ringfort-policy";
+    const FLEET: &str = "crates/ringfort-fleet";
+    let member = |of: &str| format!("{of}/Cargo.toml");
+    let lib = |of: &str| format!("{of}/src/lib.rs");
+    let listed = "[dependencies]\n";
+    let mut tree = Tree::read(root()).expect("git answers");
+    for (rule, path, place, text) in [
+        ("T1", member(POLICY), listed, "ringfort-store.workspace = true\n"),
+        ("T1", member(FLEET), "", "[dev-dependencies]\nringfort-testkit.workspace = true\n"),
+        ("T2", member(POLICY), listed, "h2 = \"0.4\"\n"),
+        ("T3", member("crates/ringfort-traffic"), listed, "tracing.workspace = true\n"),
+        ("T3", lib(POLICY), "", "fn f() { std::fs::read(\"\") }\n"),
+        ("T4", member("crates/ringfort-store"), listed, "sha2.workspace = true\n"),
+        ("T5", member("crates/ringfort-store"), listed, "anyhow.workspace = true\n"),
+        ("T6", lib(FLEET), "", "#[derive(serde::Deserialize)]\nstruct Document { a: u8 }\n"),
+        ("T7", lib(FLEET), "", "mod helpers;\n"),
+        ("T8", member(FLEET), "", "[features]\n"),
+        ("T9", lib(FLEET), "", "fn f() { unsafe {} }\n"),
+        ("T10", lib(FLEET), "", "// FIXME\n"),
+        ("T11", lib(FLEET), "", "#[test]\nfn holds() {}\n"),
+        ("T13", format!("{FLEET}/src/old.rs"), "", "//! An old file.\n"),
+        ("T15", "rust-toolchain.toml".to_owned(), "", "channel = \"1.0.0\"\n"),
+        ("T16", "deny.toml".to_owned(), "", "\t\n"),
+        ("T17", lib("crates/ringfort-model"), "", "#[derive(Default)]\nenum Verdict { A }\n"),
+    ] {
+        let before = findings(rule, &tree);
+        let at = tree.files.iter().position(|f| f.path == path);
+        let old = at.map(|at| tree.files.swap_remove(at));
+        let was = old.as_ref().map_or("", |f| &f.text);
+        let new = match was.split_once(place).filter(|_| !place.is_empty()) {
+            Some((head, tail)) => format!("{head}{place}{text}{tail}"),
+            None if path == "rust-toolchain.toml" => text.to_owned(),
+            None => format!("{was}{text}"),
+        };
+        tree.files.push(File::new(&path, new.into_bytes(), false));
+        let after = findings(rule, &tree);
+        let is_new = |f: &&String| f.starts_with(&path) && !before.contains(f);
+        assert!(after.iter().any(|f| is_new(&f)), "{rule} does not see `{text}` in {path}");
+        tree.files.pop();
+        tree.files.extend(old);
+    }
+    let table =
+        tree.files.iter_mut().find(|f| f.path == "docs/ARCHITECTURE.md").expect("a document");
+    table.text = table.text.replace("| `ringfort-store` |", "| ringfort-store |");
+    let expected = "the crates table has no row for `ringfort-store`";
+    assert!(findings("T1", &tree).iter().any(|f| f.ends_with(expected)));
+}

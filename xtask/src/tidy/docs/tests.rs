@@ -68,7 +68,7 @@ fn a_link_leads_somewhere() {
 const VERSIONS: [(&str, &str); 3] = [
     ("Cargo.toml", "[workspace.package]\nrust-version = \"1.95\"\n"),
     ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n"),
-    ("README.md", "Needs Rust 1.95 or newer.\n"),
+    ("README.md", "Needs [Rust](https://rustup.rs) 1.95, yes, Rust 1.95.\n"),
 ];
 
 #[test]
@@ -80,7 +80,11 @@ fn versions_are_the_same_everywhere() {
             ":1: T15: channel 1.96.0, but rust-version 1.95",
         ),
         ("rust-toolchain.toml", "", ": T15: `channel` is missing"),
-        ("README.md", "Needs Rust 1.94.\n", ":1: T15: another Rust than rust-version 1.95"),
+        (
+            "README.md",
+            "Needs [Rust](https://rustup.rs) 1.94.\n",
+            ":1: T15: another Rust than rust-version 1.95",
+        ),
         ("README.md", "Needs Rust.\n", ": T15: does not say that it needs Rust 1.95"),
         ("Cargo.toml", "[workspace]\n", ": T15: `rust-version` is missing"),
     ] {
@@ -91,7 +95,10 @@ fn versions_are_the_same_everywhere() {
 #[test]
 fn reviews_are_printed_and_never_fail() {
     let mut files = VERSIONS.to_vec();
-    files.push(("deny.toml", "skip = [\n  { reason = \"old; review by 2020-01-02\" },\n]\n"));
+    files.push((
+        "deny.toml",
+        "# review by YYYY-MM-DD\n  { reason = \"old; review by 2020-01-02\" },\n]\n",
+    ));
     let found = docs::versions_agree(&tree(&files));
     let notes: Vec<_> = found.iter().map(|f| (f.level, f.render("T15"))).collect();
     let expected = "deny.toml:2: T15: an exception; review by 2020-01-02".to_owned();
