@@ -9,6 +9,7 @@
 pub mod generated;
 
 mod authorizer;
+mod check;
 mod entities;
 mod explain;
 mod facts;
@@ -22,6 +23,7 @@ mod scope;
 mod split;
 
 pub use authorizer::{Authorizer, BuildAuthorizerError};
+pub use check::{PolicyProblem, ProblemKind, check};
 pub use explain::{Change, Edit, Explanation};
 pub use names::{NamedEdge, NamedRoute, NamedService, SchemaNames};
 pub use parse::ParsePolicyError;

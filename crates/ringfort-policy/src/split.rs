@@ -6,6 +6,9 @@ use ringfort_model::snapshot::{Place, PolicySource};
 
 use crate::lex::{self, Token, TokenKind};
 
+/// Columns beyond this are counted in bytes, so that a file of one long line is not read over and over.
+const COLUMN_BYTES_MAX: usize = 64 * 1024;
+
 /// A file of policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFile {
@@ -66,8 +69,9 @@ pub fn split(file: &PolicyFile) -> Result<Vec<PolicySource>, SplitPolicyError> {
 }
 
 pub(crate) fn pieces(file: &PolicyFile) -> Result<Vec<Piece>, SplitPolicyError> {
+    let lines = Lines::of(&file.text);
     let tokens = lex::tokens(&file.text)
-        .map_err(|end| SplitPolicyError::Unterminated { span: file.span(end.offset, 1) })?;
+        .map_err(|end| SplitPolicyError::Unterminated { span: file.span(&lines, end.offset, 1) })?;
     let mut pieces = Vec::new();
     let mut ids = BTreeSet::new();
     let mut depth = 0_usize;
@@ -78,7 +82,7 @@ pub(crate) fn pieces(file: &PolicyFile) -> Result<Vec<Piece>, SplitPolicyError> 
             ")" | "]" | "}" => depth = depth.saturating_sub(1),
             ";" if depth == 0 => {
                 let own = tokens.get(start..=index).unwrap_or_default();
-                pieces.extend(piece(file, own, &mut ids));
+                pieces.extend(piece(file, &lines, own, &mut ids));
                 start = index.saturating_add(1);
             }
             _ => {}
@@ -87,16 +91,21 @@ pub(crate) fn pieces(file: &PolicyFile) -> Result<Vec<Piece>, SplitPolicyError> 
     match tokens.get(start) {
         None => Ok(pieces),
         Some(token) => {
-            let span = file.span(token.offset, token.text.len());
+            let span = file.span(&lines, token.offset, token.text.len());
             Err(SplitPolicyError::NoSemicolon { span })
         }
     }
 }
 
-fn piece(file: &PolicyFile, tokens: &[Token<'_>], ids: &mut BTreeSet<String>) -> Option<Piece> {
+fn piece(
+    file: &PolicyFile,
+    lines: &Lines,
+    tokens: &[Token<'_>],
+    ids: &mut BTreeSet<String>,
+) -> Option<Piece> {
     let (first, last) = (tokens.first()?, tokens.last()?);
     let text = file.text.get(first.offset..last.offset.checked_add(last.text.len())?)?;
-    let span = file.span(first.offset, text.len());
+    let span = file.span(lines, first.offset, text.len());
     let own_id = annotated_id(tokens);
     let mut id = own_id.clone().unwrap_or_else(|| format!("{}:{}", span.file, span.line));
     if own_id.is_none() && !ids.insert(id.clone()) {
@@ -118,15 +127,32 @@ fn annotated_id(tokens: &[Token<'_>]) -> Option<String> {
     })
 }
 
+/// Where the lines of a text begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        let after = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
+        Self(std::iter::once(0).chain(after).collect())
+    }
+}
+
 impl PolicyFile {
-    /// The span of `len` bytes at `offset`, which is taken to be a character's first byte.
-    pub(crate) fn span(&self, offset: usize, len: usize) -> Span {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
-        let column = before.get(line_start..).unwrap_or_default().chars().count();
-        let line = before.matches('\n').count();
-        let number = |n: usize| u32::try_from(n.saturating_add(1)).unwrap_or(u32::MAX);
-        Span { file: self.path.clone(), line: number(line), column: number(column), offset, len }
+    /// The span of `len` bytes at `offset`.
+    pub(crate) fn span(&self, lines: &Lines, offset: usize, len: usize) -> Span {
+        let line = lines.0.partition_point(|start| *start <= offset);
+        let start = lines.0.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let front = self.text.get(start..offset).filter(|front| front.len() <= COLUMN_BYTES_MAX);
+        let before = front.map_or(offset.saturating_sub(start), |front| front.chars().count());
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span {
+            file: self.path.clone(),
+            line: number(line),
+            column: number(before.saturating_add(1)),
+            offset,
+            len,
+        }
     }
 }
 
