@@ -293,7 +293,7 @@ impl CanonicalRequest {
 }
 
 /// The segments of a key; none for the root.
-pub fn segments(key: &str) -> impl Iterator<Item = &str> {
+pub fn segments(key: &str) -> impl Iterator<Item = &str> + Clone {
     crate::path::split(key)
 }
 

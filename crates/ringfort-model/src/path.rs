@@ -105,7 +105,7 @@ impl Segment {
 }
 
 /// Splits a path into its segments, ignoring one trailing slash.
-pub(crate) fn split(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn split(path: &str) -> impl Iterator<Item = &str> + Clone {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     let empty = inner.is_empty();
