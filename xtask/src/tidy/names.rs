@@ -52,7 +52,7 @@ fn getters(file: &File) -> impl Iterator<Item = Finding> {
 /// Each `.rs` file below `src/` or `tests/` is declared by a `mod` of its parent (rustc ignores the
 /// others without a word), or named by an `include!` or `#[path]` of its crate. Each golden or
 /// fixture file in a crate and each file under `docs/` is named in another file, by its own name or,
-/// where a whole folder is read, by that of its folder.
+/// where a whole folder is read (fixtures, `docs/decisions/`), by that of its folder.
 pub(super) fn no_dead_files(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for file in tree.rust().filter(|f| f.member().is_some() && !is_declared(tree, f)) {
@@ -73,9 +73,13 @@ pub(super) fn no_dead_files(tree: &Tree) -> Vec<Finding> {
 
 fn is_named(tree: &Tree, file: &File) -> bool {
     let folder = file.folder().rsplit('/').next().unwrap_or_default();
-    // `docs` itself is named everywhere, so a document needs its own name.
+    // `docs` itself is named everywhere, so a document needs its own name; decisions are read in order.
     let by_folder = [format!("{folder}/"), format!("/{folder}\""), format!("\"{folder}\"")];
-    let by_folder = if file.path.starts_with("docs/") { &[][..] } else { &by_folder[..] };
+    let by_folder = if file.path.starts_with("docs/") && folder != "decisions" {
+        &[][..]
+    } else {
+        &by_folder[..]
+    };
     tree.files.iter().filter(|other| other.path != file.path).any(|other| {
         other.text.contains(file.name()) || by_folder.iter().any(|name| other.text.contains(name))
     })

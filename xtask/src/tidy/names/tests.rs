@@ -64,13 +64,14 @@ fn a_source_file_is_declared() {
 
 #[test]
 fn a_document_or_fixture_is_named() {
-    let readme = ("README.md", "See docs/ARCHITECTURE.md.\n");
+    let readme = ("README.md", "See docs/ARCHITECTURE.md, docs/decisions/.\n");
     let named = ("docs/ARCHITECTURE.md", "");
     let reader =
         ("crates/ringfort/tests/it/main.rs", "read_dir(\"tests/bad\"); read(\"shop.yaml\")\n");
     let fixtures =
         [("crates/ringfort/tests/bad/a.yaml", ""), ("crates/ringfort/tests/it/shop.yaml", "")];
-    let clean = [readme, named, reader, fixtures[0], fixtures[1]];
+    let decision = ("docs/decisions/001-one.md", "");
+    let clean = [readme, named, decision, reader, fixtures[0], fixtures[1]];
     for path in ["docs/OLD.md", "crates/ringfort/tests/it/old.yaml"] {
         check(
             "T13",
