@@ -47,3 +47,6 @@ pub use tls::{
     RefusePeerError, Tls, VisitorOptions, workload_server_name,
 };
 pub use verify::{Purpose, VerifyPeerError, peer_id, verify_peer};
+
+#[cfg(test)]
+mod tests;

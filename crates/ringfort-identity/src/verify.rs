@@ -211,7 +211,9 @@ fn path_fault(source: webpki::Error, trust_domain: &TrustDomain) -> VerifyPeerEr
     if let webpki::Error::CertNotValidYet { time, not_before } = source {
         return VerifyPeerError::NotYetValid { now: wall(time), not_before: wall(not_before) };
     }
-    if matches!(source, webpki::Error::UnknownIssuer) {
+    // The second: an issuer of that name exists, but another key signed.
+    if matches!(source, webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey)
+    {
         return VerifyPeerError::UnknownIssuer { trust_domain: trust_domain.clone() };
     }
     if matches!(source, webpki::Error::NameConstraintViolation) {
