@@ -10,7 +10,10 @@ type Check = fn(&Project) -> Result<(), String>;
 const CLEAN_START: &str = "clean start";
 
 const STEPS: &[(&str, Check)] = &[
-    ("format", |project| shell::run(&mut project.cargo(&["fmt", "--all", "--check"]))),
+    ("format", |project| {
+        let args = ["fmt", "--all", "--check", "--", "--color", "never"];
+        shell::run(&mut project.cargo(&args))
+    }),
     ("tidy", tidy_up),
     ("dependencies", supply::check),
     ("clippy", |project| {
@@ -56,11 +59,11 @@ fn run<'a>(
 ) -> (Vec<(&'a str, Outcome)>, Option<String>) {
     let (mut outcomes, mut failure) = (Vec::new(), None);
     for &(name, check) in steps {
-        let outcome = if failure.is_some() {
-            Outcome::NotReached
-        } else if name == CLEAN_START && !with_clean_start {
+        let outcome = if name == CLEAN_START && !with_clean_start {
             println!("\n=== {name}: left out (--no-clean-start)");
             Outcome::LeftOut
+        } else if failure.is_some() {
+            Outcome::NotReached
         } else {
             println!("\n=== {name}");
             let start = shell::now();

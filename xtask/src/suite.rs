@@ -39,7 +39,7 @@ pub(crate) fn test(project: &Project, filter: Option<&str>) -> Result<(), String
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     can_run(&groups, filter, setup::is_root(&status))?;
     shell::run(&mut command(&with(run, filter)))?;
-    println!("test: every test of these groups ran: {}", summary(&groups));
+    println!("test: ran {}", summary(&groups));
     if let Some(filter) = filter {
         println!("test: left out: every test whose path does not contain `{filter}`");
     }
