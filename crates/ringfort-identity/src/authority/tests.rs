@@ -40,21 +40,20 @@ fn a_leaf_has_the_form_of_an_svid() {
     let extended = leaf.extended_key_usage().unwrap().unwrap().value;
     assert!(extended.server_auth && extended.client_auth && extended.other.is_empty());
     let parent = X509Certificate::from_der(&issued.chain_der[1]).unwrap().1;
-    let key_id = |certificate: &X509Certificate<'_>| {
-        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-            _ => None,
-        })
-    };
-    let authority_id =
-        leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
-                Some(id.key_identifier.as_ref()?.0.to_vec())
-            }
-            _ => None,
-        });
+    let key_id = parent.extensions().iter().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension() else {
+            return None;
+        };
+        Some(id.0)
+    });
+    let authority_id = leaf.extensions().iter().find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(id) = extension.parsed_extension() else {
+            return None;
+        };
+        Some(id.key_identifier.as_ref()?.0)
+    });
     assert!(authority_id.is_some());
-    assert_eq!(authority_id, key_id(&parent));
+    assert_eq!(authority_id, key_id);
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub struct InboundOptions<'a> {
 }
 
 impl Tls {
-    /// The server side between workloads. A few microseconds at most, so a connection may have its own.
+    /// The server side between workloads. Reads no key and no certificate, so a connection may have its own.
     ///
     /// # Errors
     /// [`BuildTlsError::Settings`]: the library refuses the settings.
