@@ -206,13 +206,9 @@ fn foreign_authorities_and_domains_are_refused() {
     pair.allowed.push(mallory.clone());
     pair.check_refused(Refused { alert, by_caller: None, by_callee: unknown() });
     // Even a root of ours vouches for names of our domain alone.
-    pair.bundle = Arc::new(
-        TrustBundle::new(
-            domain(),
-            [pair.bundle.roots_der().next().unwrap(), foreign.root_der()].map(<[u8]>::to_vec),
-        )
-        .unwrap(),
-    );
+    let mut roots: Vec<_> = pair.bundle.roots_der().map(<[u8]>::to_vec).collect();
+    roots.push(foreign.root_der().to_vec());
+    pair.bundle = Arc::new(TrustBundle::new(domain(), roots).unwrap());
     let fault = VerifyPeerError::ForeignDomain { id: mallory, trust_domain: domain() };
     pair.check_refused(Refused {
         alert: AlertDescription::BadCertificate,
