@@ -153,7 +153,13 @@ fn may_install(missing: &[&Package], is_debian: bool, is_root: bool) -> Result<(
         return Ok(());
     }
     let command = if is_debian {
-        format!("sudo apt-get update && sudo apt-get {}", apt_install(missing).join(" "))
+        let services: Vec<&str> = missing.iter().filter_map(|p| p.service).map(|s| s.0).collect();
+        let install = apt_install(missing).join(" ");
+        let stop = match services.as_slice() {
+            [] => String::new(),
+            services => format!(" && sudo systemctl disable --now {}", services.join(" ")),
+        };
+        format!("sudo apt-get update && sudo apt-get {install}{stop}")
     } else {
         "docker run --rm -it -v \"$PWD:/src\" -w /src rust:1.95-bookworm cargo xtask test"
             .to_owned()

@@ -34,7 +34,8 @@ fn who_may_not_install_is_told_the_exact_command() {
             true,
             false,
             "sudo apt-get update && \
-             sudo apt-get install --yes --no-install-recommends nginx-light",
+             sudo apt-get install --yes --no-install-recommends nginx-light && \
+             sudo systemctl disable --now nginx",
         ),
         (
             false,
@@ -46,6 +47,13 @@ fn who_may_not_install_is_told_the_exact_command() {
         assert!(sentence.ends_with(&format!("run:\n  {command}")), "{sentence}");
         assert!(sentence.contains("nginx-light: an HTTP server behind a sidecar"), "{sentence}");
     }
+}
+
+#[test]
+fn a_package_without_a_service_leaves_nothing_to_stop() {
+    let curl = missing(|p| p != "/usr/bin/curl");
+    let sentence = may_install(&curl, true, false).unwrap_err();
+    assert!(sentence.ends_with("--no-install-recommends curl"), "{sentence}");
 }
 
 #[test]
