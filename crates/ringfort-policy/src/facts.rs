@@ -63,11 +63,13 @@ impl Needs {
     }
 }
 
-/// The attribute that `context.X` or `context has X` looks at.
+/// The attribute that `context.X`, `context has X` or `context has X.Y` looks at.
 fn context_attribute(json: &Value) -> Option<&str> {
     let access = json.get(".").or_else(|| json.get("has"))?;
     (access.get("left")?.get("Var")?.as_str()? == "context").then_some(())?;
-    access.get("attr")?.as_str()
+    let attribute = access.get("attr")?;
+    // `context has a.b` lists the names of the chain.
+    attribute.get(0).unwrap_or(attribute).as_str()
 }
 
 /// The context of `question`, with exactly the attributes of `needs` that the question has.

@@ -44,7 +44,7 @@ pub(super) fn unparsed(
 fn syntax(errors: &ParseErrors) -> Vec<(usize, usize, String, Option<String>)> {
     let described = errors.iter().map(|error| {
         let (offset, len) = label(error).unwrap_or((0, 1));
-        (offset, len, error.to_string(), help(error))
+        (offset, len, printable(&error.to_string()), help(error))
     });
     described.collect()
 }
@@ -149,6 +149,7 @@ fn finding(
         Some((_, text)) => text.to_owned(),
         None => text,
     };
+    let text = printable(&text);
     let (message, help) = match (kind, message) {
         (_, Some(message)) => (message.to_owned(), help(found)),
         (ProblemKind::Unguarded, None) => unguarded(&text, help(found)),
@@ -172,11 +173,20 @@ fn unguarded(text: &str, help: Option<String>) -> (String, Option<String>) {
     (message, Some(guard.filter(|_| text.contains("optional")).unwrap_or_else(by_action)))
 }
 
+/// The text with characters that would change how a terminal shows it written as escapes.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        _ => c.escape_debug().to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
 fn label(found: &impl Diagnostic) -> Option<(usize, usize)> {
     let label = found.labels()?.next()?;
     Some((label.offset(), label.len()))
 }
 
 fn help(found: &impl Diagnostic) -> Option<String> {
-    found.help().map(|help| help.to_string())
+    found.help().map(|help| printable(&help.to_string()))
 }

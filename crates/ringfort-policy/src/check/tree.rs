@@ -41,10 +41,7 @@ fn read(fields: &Map<String, Value>, found: &mut Vec<Mention>) {
     for (operator, node) in fields {
         let path = node.get("left").and_then(path);
         match operator.as_str() {
-            "." | "has" => found.extend(text(node.get("attr")).map(|attribute| {
-                let path = path.unwrap_or_default();
-                Mention::Attribute { path, attribute, is_test: operator == "has" }
-            })),
+            "." | "has" => attribute(path, node.get("attr"), operator == "has", found),
             "like" => found.extend(
                 pattern(node.get("pattern"))
                     .map(|pattern| Mention::Like { path: path.unwrap_or_default(), pattern }),
@@ -56,6 +53,28 @@ fn read(fields: &Map<String, Value>, found: &mut Vec<Mention>) {
             }
             "contains" => compared(node.get("right"), node.get("left"), found),
             _ => {}
+        }
+    }
+}
+
+/// `PATH.ATTRIBUTE`, `PATH has ATTRIBUTE`, or `PATH has A.B.C`, which tests each of them.
+fn attribute(
+    path: Option<Vec<String>>,
+    node: Option<&Value>,
+    is_test: bool,
+    found: &mut Vec<Mention>,
+) {
+    let Some(node) = node else { return };
+    let chain = node.as_array().map_or(std::slice::from_ref(node), Vec::as_slice);
+    let mut path = path;
+    for attribute in chain.iter().filter_map(Value::as_str) {
+        found.push(Mention::Attribute {
+            path: path.clone().unwrap_or_default(),
+            attribute: attribute.to_owned(),
+            is_test,
+        });
+        if let Some(path) = &mut path {
+            path.push(attribute.to_owned());
         }
     }
 }
