@@ -8,6 +8,7 @@ use rustls::{
     NamedGroup, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection,
     client::Resumption,
     pki_types::ServerName,
+    server::ServerSessionMemoryCache,
     sign::SingleCertAndKey,
     version::{TLS12, TLS13},
 };
@@ -344,8 +345,16 @@ fn nothing_between_workloads_is_resumed_or_sent_early() {
     let pair = pair();
     let mut eager = credulous(&TLS13, Some(&pair.caller));
     eager.resumption = Resumption::in_memory_sessions(8);
-    let (_, server, _) = pair.configs();
-    check_kinds(&Arc::new(eager), &server, [HandshakeKind::Full; 2]);
+    let (client, server, _) = pair.configs();
+    let eager = Arc::new(eager);
+    check_kinds(&eager, &server, [HandshakeKind::Full; 2]);
+    // A callee that gives tickets gets them back from that client, but not from ours.
+    let mut generous = ServerConfig::clone(&server);
+    generous.send_tls13_tickets = 2;
+    generous.session_storage = ServerSessionMemoryCache::new(8);
+    let generous = Arc::new(generous);
+    check_kinds(&eager, &generous, [HandshakeKind::Full, HandshakeKind::Resumed]);
+    check_kinds(&client, &generous, [HandshakeKind::Full; 2]);
 }
 
 #[test]
