@@ -9,7 +9,7 @@ use hyper::{body::Body, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::timeout,
 };
@@ -175,8 +175,19 @@ pub(crate) async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> Result<(http::response::Parts, Bytes), CallError> {
-    let io = TokioIo::new(connect(address).await?);
-    let (mut sender, connection) = http1::handshake(io).await.map_err(CallError::Http)?;
+    exchange(connect(address).await?, request).await
+}
+
+/// One request and its whole answer over a stream.
+pub(crate) async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<(http::response::Parts, Bytes), CallError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(CallError::Http)?;
     let exchange = async move {
         let response = sender.send_request(request).await.map_err(CallError::Http)?;
         let (head, body) = response.into_parts();

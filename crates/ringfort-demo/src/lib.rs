@@ -7,6 +7,7 @@
 pub mod call;
 pub mod fleet;
 pub mod serve;
+pub mod tour;
 
 mod shop;
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Upstreams, read_limited},
+    call::{ReadUpstreamsError, Upstreams, read_limited},
     shop::{Inventory, Ledger, Orders, Payments, Web},
 };
 
@@ -29,6 +29,9 @@ const HEAD_MAX: Duration = Duration::from_secs(10);
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after the system refused a new connection, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where browsers find the shop unless `PUBLIC_URL` says otherwise.
+const PUBLIC_URL: &str = "https://localhost:8443";
 
 /// One of the shop's programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +92,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) body: Bytes,
     pub(crate) trace: Option<HeaderValue>,
+    /// Every field, for the program that shows what reached it.
+    pub(crate) fields: HeaderMap,
 }
 
 /// An answer as the programs make it.
@@ -154,6 +159,17 @@ pub struct ServeOptions {
     pub upstreams: Upstreams,
     /// Where browsers find the shop, for the front page.
     pub public_url: String,
+}
+
+impl ServeOptions {
+    /// Reads the variables of [`Upstreams::read`], and `PUBLIC_URL`.
+    ///
+    /// # Errors
+    /// As [`Upstreams::read`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ReadUpstreamsError> {
+        let public_url = variable("PUBLIC_URL").unwrap_or_else(|| PUBLIC_URL.to_owned());
+        Ok(Self { public_url, upstreams: Upstreams::read(variable)? })
+    }
 }
 
 /// Serves one program until `shutdown`, then finishes open requests for at most 5 s; returns how many it cut off.
@@ -236,6 +252,7 @@ async fn respond(
                 path: head.uri.path().to_owned(),
                 body,
                 trace: head.headers.get("traceparent").cloned(),
+                fields: head.headers,
             };
             handler.answer(asked).await
         }

@@ -1,6 +1,6 @@
 //! Web: the front page, and an intruder that shows what a captured front end could reach.
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,6 +29,7 @@ impl Web {
         match asked.path.trim_end_matches('/') {
             "" => self.front(asked.trace).await,
             "/healthz" => Reply::json(StatusCode::OK, &json!({ "ok": true })),
+            "/intruder/fields" => show(&asked.fields),
             path => match path.strip_prefix("/intruder/").and_then(attempt) {
                 Some(attempt) => self.intrude(attempt, asked.trace).await,
                 None => Reply::not_found(),
@@ -59,6 +60,14 @@ impl Web {
         };
         Reply::json(StatusCode::OK, &json!({ "callee": callee, "tried": tried, "seen": seen }))
     }
+}
+
+/// Every field that reached this program, whoever set it.
+fn show(fields: &HeaderMap) -> Reply {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or("(not text)").to_owned();
+    let fields: Vec<Value> =
+        fields.iter().map(|(name, value)| json!([name.as_str(), text(value)])).collect();
+    Reply::json(StatusCode::OK, &json!({ "fields": fields }))
 }
 
 /// Callee, method and path of one attempt.
