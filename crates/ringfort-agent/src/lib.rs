@@ -9,14 +9,23 @@
 //! - Who cannot be attested gets `PermissionDenied`, whatever it asks.
 //! - Every stream, connection, message and queue has a limit.
 
+pub mod agent;
 pub mod attest;
 pub mod children;
 pub mod supervise;
 
 mod admin;
+mod door;
+mod metrics;
+mod quota;
+mod relay;
+mod upstream;
+mod workload_api;
 
+pub use agent::{Agent, AgentOptions, StartAgentError};
 pub use attest::Attestor;
 pub use children::Children;
+pub use door::OpenSocketError;
 pub use supervise::Supervisor;
 
 /// An error and its causes in one line, for logs and for people.

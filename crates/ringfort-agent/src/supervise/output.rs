@@ -78,9 +78,8 @@ impl Sink {
     ) {
         let mut pipe = BufReader::with_capacity(LINE_BYTES_MAX, pipe);
         let mut line = Vec::new();
-        loop {
-            // A read error ends the lines like a closed pipe: there is nothing else to do with either.
-            let Ok(piece) = pipe.fill_buf().await else { break };
+        // A read error ends the lines like a closed pipe: there is nothing else to do with either.
+        while let Ok(piece) = pipe.fill_buf().await {
             if piece.is_empty() {
                 break;
             }

@@ -2,8 +2,14 @@
 //!
 //! Time is paused where only the supervisor's own waits matter: they pass at once, in order.
 
-use std::{fs, io::Write as _, os::unix::net::UnixListener, path::PathBuf};
+use std::{
+    fs,
+    io::Write as _,
+    os::{fd::AsFd as _, unix::net::UnixListener},
+    path::PathBuf,
+};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use tokio::{sync::watch::Receiver, time::timeout};
 
 use super::*;
@@ -188,13 +194,15 @@ async fn what_does_not_end_is_ended_by_force_with_its_whole_group() {
     let text = "trap '' TERM; sleep 1000 & echo $!; while :; do wait; done";
     let spec = script(Role::Program, "orders", text);
     fixture.supervisor.set_plan(vec![spec]).await.unwrap();
-    let grandchild: u32 = fixture.lines.recv().await.unwrap().text.parse().unwrap();
+    let grandchild = fixture.lines.recv().await.unwrap().text.parse().unwrap();
+    let grandchild = rustix::process::Pid::from_raw(grandchild).unwrap();
+    let pidfd =
+        rustix::process::pidfd_open(grandchild, rustix::process::PidfdFlags::empty()).unwrap();
     fixture.supervisor.shutdown().await;
     let line = fixture.line("by force").await;
     assert_eq!(line.text, "still runs after 5 s; ending it by force");
-    let stat = fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-    let is_running = stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"));
-    assert!(!is_running, "the grandchild outlived its group: {stat}");
+    let waited = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], 10_000_u16);
+    assert_eq!(waited, Ok(1), "the grandchild outlived its group");
 }
 
 #[tokio::test]
