@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::PathPattern;
+use crate::{CanonicalRequest, PathPattern};
 
 /// What a caller may be limited to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,22 @@ pub enum Operation {
         /// `Method`.
         method: String,
     },
+}
+
+impl Operation {
+    /// Whether a request is this operation.
+    #[must_use]
+    pub fn covers(&self, request: &CanonicalRequest) -> bool {
+        match self {
+            Self::Http { method, pattern } => {
+                method == request.method() && pattern.matches(request.key())
+            }
+            Self::Grpc { service, method } => {
+                let path = request.key().strip_prefix('/').and_then(|path| path.split_once('/'));
+                request.method() == "POST" && path == Some((service.as_str(), method.as_str()))
+            }
+        }
+    }
 }
 
 /// Prints the operation as the fleet file writes it; the same text is `context.operation` in policies.
