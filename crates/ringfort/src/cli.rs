@@ -249,6 +249,9 @@ pub(crate) enum CaCommand {
 /// `ringfort server`.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
+    /// End with this process, which started it.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) parent: Option<u32>,
     /// State and sockets.
     #[command(flatten)]
     pub(crate) folders: Folders,
@@ -274,6 +277,9 @@ pub(crate) struct ProxyArgs {
     /// Data threads [default: one per core].
     #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,
+    /// End with this process, which started it.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) parent: Option<u32>,
     /// State and sockets.
     #[command(flatten)]
     pub(crate) folders: Folders,

@@ -1,11 +1,15 @@
 //! The `ringfort` command: reads what was typed, the files and the environment, and starts roles. No decisions here.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the terminal")]
 
+mod admin;
 mod cli;
 mod clock;
 mod commands;
 mod fleet_folder;
 mod folders;
+mod host;
+mod logging;
+mod map;
 mod terminal;
 
 use std::process::ExitCode;
@@ -14,6 +18,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    logging::start();
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(error) => {

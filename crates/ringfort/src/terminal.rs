@@ -30,3 +30,14 @@ pub(crate) fn error_chain(error: &anyhow::Error) -> String {
 pub(crate) fn escape(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
+
+/// A line of a child with its name in front, in a colour of its own on a terminal.
+pub(crate) fn prefixed(name: &str, line: &str, coloured: bool) -> String {
+    let line = escape(line);
+    if !coloured {
+        return format!("{name:<18} | {line}");
+    }
+    let sum = name.bytes().fold(0_u8, |sum, byte| sum.wrapping_add(byte));
+    let colour = 31_u8.saturating_add(sum % 6);
+    format!("\x1b[{colour}m{name:<18} |\x1b[0m {line}")
+}
