@@ -93,6 +93,22 @@ impl PathPattern {
         };
         lengths && shared.all(compatible)
     }
+
+    /// Whether every path that matches `other` matches this pattern, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let lengths = match self.segments.len().cmp(&other.segments.len()) {
+            Ordering::Less => self.subtree,
+            Ordering::Equal => self.subtree || !other.subtree,
+            Ordering::Greater => false,
+        };
+        let wider = |(own, other): (&Segment, &Segment)| match (own, other) {
+            (Segment::Parameter(_), Segment::Exact(_) | Segment::Parameter(_)) => true,
+            (Segment::Exact(own), Segment::Exact(other)) => own == other,
+            (Segment::Exact(_), Segment::Parameter(_)) => false,
+        };
+        lengths && self.segments.iter().zip(&other.segments).all(wider)
+    }
 }
 
 impl Segment {

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    Digest, Name, SpiffeId, TrustDomain, limits::CertificateTerms, spiffe::WorkloadKind,
-};
+use crate::{Digest, Name, SpiffeId, TrustDomain, limits::CertificateTerms, spiffe::WorkloadKind};
 
 /// Facts about the process at the other end of a local socket, read from the kernel, never from the process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -73,3 +73,20 @@ fn overlap_is_symmetric_and_found() {
     check("/a/b/*", "/a/*", true);
     check("/{x}", "/", false);
 }
+
+#[test]
+fn covers_what_it_contains() {
+    let check = |wide: &str, narrow: &str, expected: bool| {
+        let (a, b): (PathPattern, PathPattern) = (wide.parse().unwrap(), narrow.parse().unwrap());
+        assert_eq!(a.covers(&b), expected, "{wide} covers {narrow}");
+    };
+    check("/*", "/a/*", true);
+    check("/a/*", "/a", true);
+    check("/a", "/a/*", false);
+    check("/a/{x}", "/a/b", true);
+    check("/a/{x}", "/a/{y}", true);
+    check("/a/b", "/a/{x}", false);
+    check("/a/{x}", "/a/b/*", false);
+    check("/{x}/b", "/a/{y}", false);
+    check("/a/b/*", "/a/*", false);
+}
