@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Body, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -119,8 +119,7 @@ impl Upstreams {
         let exchange = async {
             let request = build(&ask, &target)?;
             let (head, body) = send(address, request).await?;
-            let decision = head.headers.get("ringfort-decision");
-            let decision = decision.and_then(|id| id.to_str().ok()).map(str::to_owned);
+            let decision = decision(&head.headers, &body);
             let body = serde_json::from_slice(&body).unwrap_or_default();
             Ok(Answer { status: head.status.as_u16(), decision, body })
         };
@@ -145,6 +144,19 @@ impl Upstreams {
         };
         timeout(CALL_MAX, exchange).await.map_err(|_elapsed| CallError::TimedOut)?
     }
+}
+
+/// The id of a wall's decision: in its header, or in its problem document when a wall further out took the header.
+pub(crate) fn decision(fields: &HeaderMap, body: &[u8]) -> Option<String> {
+    if let Some(id) = fields.get("ringfort-decision") {
+        return id.to_str().ok().map(str::to_owned);
+    }
+    let kind = fields.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    if !kind.starts_with("application/problem+json") {
+        return None;
+    }
+    let problem: Value = serde_json::from_slice(body).ok()?;
+    problem.get("decision")?.as_str().map(str::to_owned)
 }
 
 fn build(ask: &Ask<'_>, target: &str) -> Result<Request<Full<Bytes>>, CallError> {

@@ -14,7 +14,7 @@ use tokio::{
 use super::{Attempt, Content, Outcome, Report, Seen, Step, Visit, steps};
 use crate::{
     ShopPorts,
-    call::{CallError, exchange},
+    call::{CallError, decision, exchange},
 };
 
 /// Longest wait for one step's answer.
@@ -136,7 +136,7 @@ where
             };
             Ok(Seen::Answer {
                 status: head.status.as_u16(),
-                decision: field("ringfort-decision"),
+                decision: decision(&head.headers, &body),
                 location: field("location"),
                 body: String::from_utf8(body.to_vec()).unwrap_or_default(),
             })
