@@ -13,4 +13,4 @@ mod shop;
 
 pub use call::{ReadUpstreamsError, Upstreams};
 pub use fleet::{ShopPorts, fleet_files};
-pub use serve::{ParseProgramError, Program, ServeOptions, serve};
+pub use serve::{ListenError, ParseProgramError, Program, ServeOptions, serve, serve_on};

@@ -172,8 +172,32 @@ impl ServeOptions {
     }
 }
 
-/// Serves one program until `shutdown`, then finishes open requests for at most 5 s; returns how many it cut off.
+/// The program's port cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on 127.0.0.1:{port}")]
+pub struct ListenError {
+    port: u16,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Serves one program on a loopback port until `shutdown`; see [`serve_on`].
+///
+/// # Errors
+/// [`ListenError`].
 pub async fn serve(
+    program: Program,
+    port: u16,
+    options: ServeOptions,
+    shutdown: CancellationToken,
+) -> Result<usize, ListenError> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.map_err(|source| ListenError { port, source })?;
+    Ok(serve_on(program, listener, options, shutdown).await)
+}
+
+/// Serves one program until `shutdown`, then finishes open requests for at most 5 s; returns how many it cut off.
+pub async fn serve_on(
     program: Program,
     listener: TcpListener,
     options: ServeOptions,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Program, ServeOptions, serve};
+use super::{Program, ServeOptions, serve, serve_on};
 use crate::call::{Answer, Ask, Upstreams};
 
 /// A running shop; its programs find each other by ports of their own.
@@ -43,7 +43,7 @@ impl Shop {
                 upstreams: client.clone(),
                 public_url: "https://localhost:8443".to_owned(),
             };
-            programs.spawn(serve(program, listener, options, shutdown.clone()));
+            programs.spawn(serve_on(program, listener, options, shutdown.clone()));
         }
         programs.close();
         Self { addresses, client, programs, shutdown }
@@ -149,6 +149,15 @@ async fn a_stopped_program_answers_nobody() {
     let ask = Ask { method: Method::GET, callee: "orders", path: "/", body: None, trace: None };
     assert!(client.call(ask).await.is_err());
     assert!(client.ledger("COUNT").await.is_err());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options = ServeOptions::read(|_| None).unwrap();
+    let error = serve(Program::Web, port, options, CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.1:{port}"));
 }
 
 #[test]

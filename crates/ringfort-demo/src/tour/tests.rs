@@ -15,7 +15,7 @@ use super::{Attempt, Expected, Host, Outcome, Report, Seen, drive::walk, steps};
 use crate::{
     Program, ServeOptions, ShopPorts,
     call::{read_limited, send},
-    serve,
+    serve_on,
 };
 
 fn answer(status: u16, decision: Option<&str>, body: &str) -> Seen {
@@ -216,7 +216,7 @@ async fn without_walls_the_tour_reports_every_attack_as_broken() {
     };
     for (program, listener) in listeners {
         let options = ServeOptions::read(by_variable).unwrap();
-        tasks.spawn(serve(program, listener, options, shutdown.clone()));
+        tasks.spawn(serve_on(program, listener, options, shutdown.clone()));
     }
     let (listener, gateway) = listen().await;
     let (gateway_tasks, forwarded) = (tasks.clone(), addresses.clone());
