@@ -1,6 +1,7 @@
 //! What one decision costs, for callgrind: `decision POLICIES DECISIONS` builds an authorizer of that many policies and
 //! asks it that many questions. The cost of one decision is the difference between two runs with equal `POLICIES`,
-//! divided by the difference of `DECISIONS`; it must not depend on `POLICIES`. Without arguments it runs once, small.
+//! divided by the difference of `DECISIONS`; it must not depend on `POLICIES`. A third argument `memo` answers from a
+//! thread's memory, as the proxy does. Without arguments it runs once, small.
 //!
 //! ```text
 //! cargo bench -p ringfort-policy --bench decision --no-run
@@ -13,30 +14,36 @@ use ringfort_model::{
     Name, Operation,
     snapshot::{Place, PolicyService, PolicySlice, PolicySource, Protocol},
 };
-use ringfort_policy::{Authorizer, HttpFacts, Question, generated};
+use ringfort_policy::{Authorizer, HttpFacts, Memo, Question, generated};
 
 /// How many different callers ask, whatever the number of policies.
 const ASKING: usize = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // `cargo bench` adds `--bench`.
-    let numbers = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
-    let numbers = numbers.map(|argument| argument.parse()).collect::<Result<Vec<usize>, _>>()?;
+    let arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let (words, numbers): (Vec<_>, Vec<_>) = arguments.partition(|argument| argument == "memo");
+    let numbers =
+        numbers.into_iter().map(|argument| argument.parse()).collect::<Result<Vec<usize>, _>>()?;
     let (policies, decisions) = match numbers.as_slice() {
         [policies, decisions] => (*policies, *decisions),
         _ => (100, 1000),
     };
     let service: Name = "orders".parse()?;
     let authorizer = Authorizer::new(&slice(policies, &service)?)?;
+    let mut memo = (!words.is_empty()).then(Memo::new);
     let callers = (0..ASKING).map(caller).collect::<Result<Vec<Name>, _>>()?;
     let operations = ["GET /api/orders/{id}", "POST /api/orders", "DELETE /api/orders"];
     let asked = callers.iter().cycle().zip(operations.iter().cycle()).take(decisions);
     let permitted = asked.filter(|(caller, operation)| {
         let http = HttpFacts { method: "GET", host: "orders", path: "/api/orders/7" };
         let operation = Some(**operation);
-        authorizer
-            .decide(&Question::Call { caller, service: &service, operation, http: Some(http) })
-            .is_permit()
+        let question = Question::Call { caller, service: &service, operation, http: Some(http) };
+        let verdict = match &mut memo {
+            Some(memo) => authorizer.decide_with(memo, &question),
+            None => authorizer.decide(&question),
+        };
+        verdict.is_permit()
     });
     let permitted = permitted.count();
     writeln!(std::io::stdout(), "{policies} policies, {permitted} of {decisions} permitted")?;

@@ -13,6 +13,7 @@ use crate::{
     entities::{self, Kinds, uid},
     facts::{self, Needs},
     index::{Group, Index, Member},
+    memo::Memo,
     parse,
     scope::{Party, Scope},
 };
@@ -33,6 +34,8 @@ pub struct Authorizer {
     routes: HashMap<Name, Member>,
     /// Kept for explanations.
     pub(crate) slice: PolicySlice,
+    /// Tells this authorizer from every other.
+    identity: Arc<()>,
 }
 
 /// A policy of the slice, under its position there.
@@ -78,6 +81,15 @@ pub(crate) struct Findings {
     pub(crate) failures: Vec<(Option<usize>, String)>,
 }
 
+/// Who and what a question is about, as the index knows them.
+#[derive(Debug)]
+struct Parties<'a> {
+    index: &'a Index,
+    action: &'a EntityUid,
+    principal: &'a Member,
+    resource: &'a Member,
+}
+
 impl Authorizer {
     /// Reads and indexes the policies of a slice.
     ///
@@ -93,17 +105,17 @@ impl Authorizer {
             let known = insert(&mut calls, &mut visits, number, source)?;
             policies.push(known);
         }
-        let callers = slice.workload_labels.iter().map(|(name, labels)| {
+        let callers = slice.workload_labels.iter().enumerate().map(|(number, (name, labels))| {
             let uid = uid(&kinds.workload, name.as_str());
-            (name.clone(), calls.principal(uid, Party::workload(name, labels)))
+            (name.clone(), calls.principal(number, uid, Party::workload(name, labels)))
         });
-        let services = slice.services.iter().map(|(name, service)| {
+        let services = slice.services.iter().enumerate().map(|(number, (name, service))| {
             let uid = uid(&kinds.service, name.as_str());
-            (name.clone(), calls.resource(uid, Party::service(name, &service.labels)))
+            (name.clone(), calls.resource(number, uid, Party::service(name, &service.labels)))
         });
-        let routes = slice.routes.keys().map(|name| {
+        let routes = slice.routes.keys().enumerate().map(|(number, name)| {
             let uid = uid(&kinds.route, name.as_str());
-            (name.clone(), visits.resource(uid, Party::route(name)))
+            (name.clone(), visits.resource(number, uid, Party::route(name)))
         });
         Ok(Self {
             engine: cedar_policy::Authorizer::new(),
@@ -113,18 +125,42 @@ impl Authorizer {
             callers: callers.collect(),
             services: services.collect(),
             routes: routes.collect(),
-            visitor: visits.principal(uid(&kinds.visitor, VISITOR), Party::VISITOR),
+            visitor: visits.principal(0, uid(&kinds.visitor, VISITOR), Party::VISITOR),
             calls,
             call: uid(&kinds.action, "call"),
             visits,
             visit: uid(&kinds.action, "visit"),
             slice: slice.clone(),
+            identity: Arc::new(()),
         })
     }
 
     /// Answers a question. Callers, services and routes that the slice does not know are not permitted anything.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
         self.verdict(&self.findings(question))
+    }
+
+    /// Answers a question like [`Self::decide`], from `memo` where the answer depends on nothing but who calls what.
+    pub fn decide_with(&self, memo: &mut Memo, question: &Question<'_>) -> Verdict {
+        let Some(parties) = self.parties(question) else { return Verdict::NoPermit };
+        let (Question::Call { operation, .. } | Question::Visit { operation, .. }) = *question;
+        let is_visit = matches!(question, Question::Visit { .. });
+        let key = (is_visit, parties.principal.number, parties.resource.number);
+        let known = memo.of(&self.identity).pair(key, || {
+            let mut groups = parties.index.candidates(parties.principal, parties.resource);
+            groups.all(|group| group.needs.is_settled_by_operation())
+        });
+        match known {
+            Some(answers) => match answers.of(operation) {
+                Some(verdict) => verdict.clone(),
+                None => {
+                    let verdict = self.decide(question);
+                    memo.put(key, operation, &verdict);
+                    verdict
+                }
+            },
+            None => self.decide(question),
+        }
     }
 
     pub(crate) fn verdict(&self, findings: &Findings) -> Verdict {
@@ -147,7 +183,7 @@ impl Authorizer {
     /// Every policy that bears on a question.
     pub(crate) fn findings(&self, question: &Question<'_>) -> Findings {
         let mut findings = Findings::default();
-        let Some((index, action, principal, resource)) = self.parties(question) else {
+        let Some(Parties { index, action, principal, resource }) = self.parties(question) else {
             return findings;
         };
         let mut needs = Needs::NOTHING;
@@ -175,15 +211,20 @@ impl Authorizer {
         findings
     }
 
-    fn parties(&self, question: &Question<'_>) -> Option<(&Index, &EntityUid, &Member, &Member)> {
+    fn parties(&self, question: &Question<'_>) -> Option<Parties<'_>> {
         match *question {
-            Question::Call { caller, service, .. } => {
-                let (caller, service) = (self.callers.get(caller)?, self.services.get(service)?);
-                Some((&self.calls, &self.call, caller, service))
-            }
-            Question::Visit { route, .. } => {
-                Some((&self.visits, &self.visit, &self.visitor, self.routes.get(route)?))
-            }
+            Question::Call { caller, service, .. } => Some(Parties {
+                index: &self.calls,
+                action: &self.call,
+                principal: self.callers.get(caller)?,
+                resource: self.services.get(service)?,
+            }),
+            Question::Visit { route, .. } => Some(Parties {
+                index: &self.visits,
+                action: &self.visit,
+                principal: &self.visitor,
+                resource: self.routes.get(route)?,
+            }),
         }
     }
 
@@ -238,11 +279,11 @@ fn insert(
     let refused = |reason| BuildAuthorizerError::Index { id: source.id.clone(), reason };
     if scope.covers_action("call") {
         let kinds = ("Workload", "Service");
-        calls.insert(number, (&scope, &policy), kinds).map_err(refused)?;
+        calls.insert(number, (&scope, &policy, &source.text), kinds).map_err(refused)?;
     }
     if scope.covers_action("visit") {
         let kinds = ("Visitor", "Route");
-        visits.insert(number, (&scope, &policy), kinds).map_err(refused)?;
+        visits.insert(number, (&scope, &policy, &source.text), kinds).map_err(refused)?;
     }
     let reference = PolicyRef { id: source.id.clone(), place: source.place.clone() };
     Ok(KnownPolicy { reference: Arc::new(reference), scope })

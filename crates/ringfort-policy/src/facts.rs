@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use cedar_policy::{Context, Policy, RestrictedExpression};
-use serde_json::Value;
+use cedar_policy::{Context, RestrictedExpression};
 
-use crate::{HttpFacts, Question};
+use crate::{
+    HttpFacts, Question,
+    lex::{self, Token, TokenKind},
+};
 
 /// Which attributes of `context` some policies look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +23,24 @@ impl Needs {
         Self { source: false, operation: false, http: false, client_ip: false };
     const EVERYTHING: Self = Self { source: true, operation: true, http: true, client_ip: true };
 
-    /// What a policy looks at; everything, if that cannot be told.
-    pub(crate) fn of(policy: &Policy) -> Self {
-        policy.to_json().map_or(Self::EVERYTHING, |json| Self::NOTHING.and_of(&json))
+    /// What the text of a policy looks at. Whatever is done to `context` as a whole looks at everything.
+    pub(crate) fn of(text: &str) -> Self {
+        let Ok(tokens) = lex::tokens(text) else { return Self::EVERYTHING };
+        let uses = (0..tokens.len()).filter_map(|at| tokens.get(at..));
+        let uses = uses.filter_map(|rest| match rest {
+            [context, rest @ ..] if context.text == "context" => Some(rest),
+            _ => None,
+        });
+        uses.map(Self::of_use).fold(Self::NOTHING, Self::and)
+    }
+
+    /// What follows the word `context`. Names of the language cannot be escaped, so the words are what they seem.
+    fn of_use(rest: &[Token<'_>]) -> Self {
+        let [operator, name, ..] = rest else { return Self::EVERYTHING };
+        match operator.text {
+            "." | "has" if name.kind == TokenKind::Word => Self::of_attribute(name.text),
+            _ => Self::EVERYTHING,
+        }
     }
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -32,23 +49,6 @@ impl Needs {
             operation: self.operation || other.operation,
             http: self.http || other.http,
             client_ip: self.client_ip || other.client_ip,
-        }
-    }
-
-    fn and_of(self, json: &Value) -> Self {
-        if let Some(attribute) = context_attribute(json) {
-            return self.and(Self::of_attribute(attribute));
-        }
-        match json {
-            // `context` as a whole: compared, tested with a computed name, or put into a set.
-            Value::Object(fields)
-                if fields.get("Var").and_then(Value::as_str) == Some("context") =>
-            {
-                Self::EVERYTHING
-            }
-            Value::Object(fields) => fields.values().fold(self, |needs, field| needs.and_of(field)),
-            Value::Array(items) => items.iter().fold(self, |needs, item| needs.and_of(item)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self,
         }
     }
 
@@ -61,15 +61,11 @@ impl Needs {
             _ => Self::NOTHING,
         }
     }
-}
 
-/// The attribute that `context.X`, `context has X` or `context has X.Y` looks at.
-fn context_attribute(json: &Value) -> Option<&str> {
-    let access = json.get(".").or_else(|| json.get("has"))?;
-    (access.get("left")?.get("Var")?.as_str()? == "context").then_some(())?;
-    let attribute = access.get("attr")?;
-    // `context has a.b` lists the names of the chain.
-    attribute.get(0).unwrap_or(attribute).as_str()
+    /// Whether the answer depends on nothing of the request but its operation.
+    pub(crate) const fn is_settled_by_operation(self) -> bool {
+        !self.http && !self.client_ip
+    }
 }
 
 /// The context of `question`, with exactly the attributes of `needs` that the question has.

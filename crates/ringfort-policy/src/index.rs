@@ -38,6 +38,8 @@ struct Keys(HashMap<(String, String), u32>);
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) uid: EntityUid,
+    /// Its position among the members of its kind.
+    pub(crate) number: usize,
     keys: Box<[u32]>,
 }
 
@@ -48,7 +50,7 @@ impl Index {
     pub(crate) fn insert(
         &mut self,
         number: usize,
-        (scope, policy): (&Scope, &Policy),
+        (scope, policy, text): (&Scope, &Policy, &str),
         (principal, resource): (&'static str, &'static str),
     ) -> Result<(), String> {
         let Some(principal) = self.principals.number(scope.principal(), principal) else {
@@ -59,7 +61,7 @@ impl Index {
         };
         let group = self.groups.entry((principal, resource)).or_insert_with(Group::empty);
         if policy.has_non_scope_constraint() {
-            group.needs = group.needs.and(Needs::of(policy));
+            group.needs = group.needs.and(Needs::of(text));
             group.conditional.add(policy.clone()).map_err(|error| error.to_string())
         } else {
             if scope.forbids() { &mut group.forbids } else { &mut group.permits }.push(number);
@@ -67,12 +69,12 @@ impl Index {
         }
     }
 
-    pub(crate) fn principal(&self, uid: EntityUid, party: Party<'_>) -> Member {
-        Member { uid, keys: self.principals.of(party) }
+    pub(crate) fn principal(&self, number: usize, uid: EntityUid, party: Party<'_>) -> Member {
+        Member { uid, number, keys: self.principals.of(party) }
     }
 
-    pub(crate) fn resource(&self, uid: EntityUid, party: Party<'_>) -> Member {
-        Member { uid, keys: self.resources.of(party) }
+    pub(crate) fn resource(&self, number: usize, uid: EntityUid, party: Party<'_>) -> Member {
+        Member { uid, number, keys: self.resources.of(party) }
     }
 
     /// The groups whose demands both sides meet.

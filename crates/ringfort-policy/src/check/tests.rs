@@ -50,15 +50,19 @@ fn names() -> SchemaNames {
     }
 }
 
+fn covered<'a>(text: &'a str, span: &Span) -> &'a str {
+    text.get(span.offset..span.offset + span.len).unwrap()
+}
+
 /// Each problem as `CODE LINE "what the span covers" message | help`.
 fn render(files: &[PolicyFile], problems: &[PolicyProblem]) -> Vec<String> {
     let line = |problem: &PolicyProblem| {
         let span = &problem.span;
         let file = files.iter().find(|file| file.path == span.file);
-        let covered = file.map_or("", |file| &file.text[span.offset..span.offset + span.len]);
+        let part = file.map_or("", |file| covered(&file.text, span));
         let help = problem.help.as_ref().map_or(String::new(), |help| format!(" | {help}"));
         let code = problem.kind.code();
-        format!("{code} {} {covered:?} {}{help}", span.line, problem.message)
+        format!("{code} {} {part:?} {}{help}", span.line, problem.message)
     };
     problems.iter().map(line).collect()
 }
@@ -372,11 +376,13 @@ fn texts_that_are_no_policies() {
     check_one("@id(\"x);", &[r#"RF0607 1 "\"" this string does not end"#]);
     check_one(
         &call(&format!("{}true{}", "(".repeat(100), ")".repeat(100))),
-        &[r#"RF0607 1 "p" policy `shop.cedar:1` nests deeper than 64"#],
+        &[r#"RF0607 1 "p" policy `shop.cedar:1` nests deeper than 24"#],
     );
     check_one(
         &call(&vec!["true"; 600].join(" && ")),
-        &[r#"RF0607 1 "p" policy `shop.cedar:1` has more than 512 operators"#],
+        &[
+            r#"RF0607 1 "p" policy `shop.cedar:1` has more than 96 of `&& || if` (`+ - *` count three), or more than 12 names in a row"#,
+        ],
     );
     check_one(
         &call(&format!("\"{}\" == \"\"", "x".repeat(300_000))),
@@ -427,7 +433,7 @@ fn columns_count_characters() {
     let unknown = problems.iter().find(|problem| problem.kind == ProblemKind::UnknownName);
     let span = &unknown.unwrap().span;
     assert_eq!((span.line, span.column, span.len), (2, 53, 10));
-    assert_eq!(&text[span.offset..span.offset + span.len], "Label::\"x\"");
+    assert_eq!(covered(text, span), "Label::\"x\"");
 }
 
 #[test]
