@@ -240,7 +240,8 @@ impl CanonicalRequest {
     ///
     /// # Errors
     /// - [`CanonicaliseError::NoPrefix`]: the path lacks the prefix that is to be stripped.
-    /// - [`CanonicaliseError::Rewritten`]: the result is not canonical.
+    /// - [`CanonicaliseError::Rewritten`]: the result is not canonical, or fewer upstreams read it than read this path;
+    ///   so [`Self::require`] need not be asked again.
     pub fn rewritten(&self, rewrite: &Rewrite) -> Result<Self, CanonicaliseError> {
         let rest = match &rewrite.strip_prefix {
             Some(prefix) => self.without_prefix(prefix).ok_or(CanonicaliseError::NoPrefix)?,
@@ -262,11 +263,9 @@ impl CanonicalRequest {
         };
         let unlimited = ByteCount::bytes(u64::MAX);
         let mut new = Self::parse(&raw, unlimited).map_err(|_part| CanonicaliseError::Rewritten)?;
-        let odd_both_ways = match (self.oddity, new.oddity) {
-            (Some(old), Some(new)) => old.only_reader() != new.only_reader(),
-            (Some(_) | None, None) | (None, Some(_)) => false,
-        };
-        if new.wire() != path || odd_both_ways {
+        let reader = |oddity: Option<CanonicaliseError>| oddity.and_then(|it| it.only_reader());
+        let newly_odd = new.oddity.is_some() && reader(new.oddity) != reader(self.oddity);
+        if new.wire() != path || newly_odd {
             return Err(CanonicaliseError::Rewritten);
         }
         new.oddity = self.oddity.or(new.oddity);

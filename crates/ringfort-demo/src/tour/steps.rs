@@ -25,7 +25,7 @@ pub fn steps() -> Vec<Step> {
 
 fn at_the_edge() -> Vec<Step> {
     use Attempt::{PlainVisit, Visit as Try};
-    use Ring::{Load, Policy, Protocol, Transport};
+    use Ring::{Policy, Protocol, Transport};
     let smuggled_path =
         |title, target| step(Protocol, title, Try(visit("GET", target)), Expected::Refused(400));
     let forged = Visit {
@@ -82,7 +82,7 @@ fn at_the_edge() -> Vec<Step> {
             Expected::Refused(405),
         ),
         step(
-            Load,
+            Policy,
             "an order crosses every wall: web, orders, inventory, payments, ledger",
             Try(ORDER),
             Expected::Served(201),
@@ -144,7 +144,7 @@ fn without_help() -> Vec<Step> {
     let renewing = Attempt::WhileRenewing(visit("GET", "/api/orders"));
     vec![
         step(
-            Ring::Witness,
+            Ring::Transport,
             "the control plane is killed and the shop takes an order",
             Attempt::WithoutControlPlane(ORDER),
             Expected::Served(201),
