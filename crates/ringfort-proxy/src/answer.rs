@@ -88,6 +88,3 @@ fn title(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

@@ -131,6 +131,3 @@ fn listen(
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

@@ -196,6 +196,3 @@ fn older(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,11 @@
+//! The data plane against real sockets: hand-built snapshots, a test authority, programs and callers on loopback.
+#![cfg(test)]
+
+mod caller;
+mod hardening;
+mod mesh;
+mod program;
+mod routing;
+mod streams;
+mod swaps;
+mod world;
