@@ -17,6 +17,18 @@ impl Store {
         Ok(())
     }
 
+    /// Whether anything sealed is kept: then the key that opens it must exist.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn has_secrets(&self) -> Result<bool, QueryStoreError> {
+        let count: i64 = sqlx::query_scalar(sql::COUNT_SECRETS)
+            .fetch_one(&self.pool)
+            .await
+            .doing("count secrets")?;
+        Ok(count > 0)
+    }
+
     /// The sealed bytes under a name.
     ///
     /// # Errors

@@ -116,6 +116,7 @@ pub(crate) const FORGET_ISSUANCES: &str = "DELETE FROM issuance WHERE not_after_
 
 pub(crate) const PUT_SECRET: &str = "INSERT INTO secret (name, sealed) VALUES (?1, ?2)
     ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed";
+pub(crate) const COUNT_SECRETS: &str = "SELECT count(*) FROM secret";
 pub(crate) const SECRET: &str = "SELECT sealed FROM secret WHERE name = ?1";
 
 pub(crate) const PUT_INSTANCE: &str = "INSERT INTO instance

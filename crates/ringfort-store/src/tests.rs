@@ -400,9 +400,11 @@ async fn instances_secrets_and_counters_read_back() {
     assert_eq!(store.instances().await.unwrap(), []);
 
     assert_eq!(store.secret("authority").await.unwrap(), None);
+    assert!(!store.has_secrets().await.unwrap());
     store.put_secret("authority", b"sealed").await.unwrap();
     store.put_secret("authority", b"sealed again").await.unwrap();
     assert_eq!(store.secret("authority").await.unwrap().unwrap(), b"sealed again");
+    assert!(store.has_secrets().await.unwrap());
 
     assert_eq!(store.counter(Counter::RenewEpoch).await.unwrap(), 0);
     let both = [Counter::RenewEpoch, Counter::TrustSequence];
