@@ -35,14 +35,38 @@ pub enum Attempt {
     PlainVisit(Visit),
     /// Plain HTTP on the port where a service's sidecar accepts mutual TLS.
     PlaintextToSidecar(&'static str),
-    /// A TLS handshake with that port without a certificate.
-    StrangerToSidecar(&'static str),
+    /// A TLS handshake with that port, and a request if it is accepted.
+    Intrude(&'static str, Intruder),
     /// `explain` for the newest refusal of the tour.
     ExplainLast,
     /// The control plane is killed, the request made, and the control plane awaited.
     WithoutControlPlane(Visit),
     /// All certificates are renewed while the request is repeated.
     WhileRenewing(Visit),
+    /// The fleet folder is edited, and the request repeated until the edit is in force.
+    AfterEdit(Edit, Visit),
+}
+
+/// Who knocks at a sidecar, past the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intruder {
+    /// Nobody: no certificate at all.
+    Stranger,
+    /// A thief with the key and certificate of `web`.
+    Web,
+    /// The name of `orders`, vouched for by an authority of the intruder's own.
+    Forger,
+    /// A certificate of `orders` by the fleet's authority that has expired.
+    Expired,
+}
+
+/// An edit of the fleet folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// shop.cedar lets orders refund.
+    PermitRefund,
+    /// What was written before.
+    Restore,
 }
 
 /// One request of a visitor.
@@ -90,6 +114,8 @@ pub enum Expected {
     RefusedInside(&'static str),
     /// The connection ended without a byte of HTTP.
     Closed,
+    /// The program behind the sidecar answered: the control of the line above.
+    Reached,
     /// The explanation has all of these words.
     Explains(&'static [&'static str]),
     /// The request was repeated and never failed.
@@ -160,6 +186,7 @@ impl Expected {
                     && seen.decision().is_some()
             }
             (Self::Closed, Seen::Closed { bytes }) => !bytes.starts_with(b"HTTP/"),
+            (Self::Reached, Seen::Closed { bytes }) => bytes.starts_with(b"HTTP/1.1 200"),
             (Self::Explains(words), Seen::Text(text)) => {
                 words.iter().all(|word| text.contains(word))
             }

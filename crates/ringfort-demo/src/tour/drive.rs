@@ -11,7 +11,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Attempt, Content, Outcome, Report, Seen, Step, Visit, steps};
+use super::{
+    Attempt, Content, Edit, Expected, Intruder, Outcome, Report, Seen, Step, Visit, steps,
+};
 use crate::{
     ShopPorts,
     call::{CallError, decision, exchange},
@@ -21,6 +23,8 @@ use crate::{
 const STEP_MAX: Duration = Duration::from_secs(15);
 /// How long requests are repeated while certificates are renewed: longer than the 2 s over which renewals spread.
 const RENEWAL: Duration = Duration::from_secs(4);
+/// How long an edit may take to be in force at every proxy.
+const EDIT_MAX: Duration = Duration::from_secs(10);
 /// Pause between two of these requests.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(20);
 /// Most bytes read from a port that should close at once.
@@ -34,8 +38,16 @@ pub trait Host {
     /// Connects to the gateway's TLS port and verifies its certificate for `localhost` by the fleet's own roots.
     fn visit(&self) -> impl Future<Output = Result<Self::Stream, String>>;
 
-    /// Connects with TLS, without a certificate of its own and without verifying the other's.
-    fn stranger(&self, address: SocketAddr) -> impl Future<Output = Result<Self::Stream, String>>;
+    /// Connects with TLS as an intruder, without verifying the other's certificate; `None` when the handshake is
+    /// refused. A failure to connect at all is an error: it would prove nothing.
+    fn intrude(
+        &self,
+        address: SocketAddr,
+        who: Intruder,
+    ) -> impl Future<Output = Result<Option<Self::Stream>, String>>;
+
+    /// Edits the fleet folder on disk, as a person would.
+    fn edit(&self, edit: Edit) -> impl Future<Output = Result<(), String>>;
 
     /// The address at which a service's sidecar accepts mutual TLS.
     fn sidecar(&self, service: &str) -> impl Future<Output = Result<SocketAddr, String>>;
@@ -98,13 +110,17 @@ async fn attempt(
             let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
             Ok(converse(stream).await)
         }
-        Attempt::StrangerToSidecar(service) => {
+        Attempt::Intrude(service, who) => {
             let address = host.sidecar(service).await?;
-            match host.stranger(address).await {
+            match host.intrude(address, who).await? {
                 // TLS 1.3 lets a client finish before the server has looked at its certificate.
-                Ok(stream) => Ok(converse(stream).await),
-                Err(_) => Ok(Seen::Closed { bytes: Vec::new() }),
+                Some(stream) => Ok(converse(stream).await),
+                None => Ok(Seen::Closed { bytes: Vec::new() }),
             }
+        }
+        Attempt::AfterEdit(edit, visit) => {
+            host.edit(edit).await?;
+            until(host, &visit, ports.https, &step.expected).await
         }
         Attempt::ExplainLast => {
             let decision = decision.ok_or("no wall has refused anything yet")?;
@@ -166,9 +182,26 @@ fn build(visit: &Visit, port: u16) -> Result<Request<Full<Bytes>>, http::Error> 
     request.body(Full::new(body))
 }
 
+/// Repeats a request until it is answered as expected, or [`EDIT_MAX`] is over.
+async fn until(
+    host: &impl Host,
+    visit: &Visit,
+    port: u16,
+    expected: &Expected,
+) -> Result<Seen, String> {
+    let end = Instant::now() + EDIT_MAX;
+    loop {
+        let seen = over(host.visit().await?, visit, port).await?;
+        if expected.holds(&seen) || Instant::now() >= end {
+            return Ok(seen);
+        }
+        tokio::time::sleep(RENEWAL_PAUSE).await;
+    }
+}
+
 /// Speaks plain HTTP where it has no place, and reads until the end.
 async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Seen {
-    let request = b"GET /api/orders HTTP/1.1\r\nhost: orders\r\n\r\n";
+    let request = b"GET /api/orders HTTP/1.1\r\nhost: orders\r\nconnection: close\r\n\r\n";
     let mut bytes = Vec::new();
     if stream.write_all(request).await.is_ok() {
         let mut piece = [0; 512];

@@ -83,6 +83,7 @@ impl fmt::Display for Expected {
                 write!(f, "orders reports 403 of {callee} with a decision id")
             }
             Self::Closed => f.write_str("the connection is closed without HTTP"),
+            Self::Reached => f.write_str("the program answers 200"),
             Self::Explains(words) => write!(f, "an explanation with {}", words.join(", ")),
             Self::NoFailure => f.write_str("no failure"),
         }

@@ -2,7 +2,7 @@
 
 use ringfort_model::Ring;
 
-use super::{Attempt, Content, Expected, Step, Visit};
+use super::{Attempt, Content, Edit, Expected, Intruder, Step, Visit};
 
 const fn visit(method: &'static str, target: &'static str) -> Visit {
     Visit { method, target, host: None, fields: &[], body: Content::Empty }
@@ -16,6 +16,8 @@ const ORDER: Visit = Visit {
     body: Content::Json(r#"{"sku":"tea/green","quantity":1}"#),
     ..visit("POST", "/api/orders")
 };
+
+const REFUND: Visit = visit("POST", "/api/orders/1/refund");
 
 /// The steps in order.
 #[must_use]
@@ -91,16 +93,37 @@ fn at_the_edge() -> Vec<Step> {
 }
 
 fn around_the_proxy() -> Vec<Step> {
+    let transport = |title, attempt, expected| step(Ring::Transport, title, attempt, expected);
+    let intrude =
+        |title, service, who, expected| transport(title, Attempt::Intrude(service, who), expected);
     let plaintext = Attempt::PlaintextToSidecar("orders");
-    let stranger = Attempt::StrangerToSidecar("orders");
     vec![
-        step(
-            Ring::Transport,
-            "plain HTTP on the mutual-TLS port of orders",
-            plaintext,
+        transport("plain HTTP on the mutual-TLS port of orders", plaintext, Expected::Closed),
+        intrude(
+            "a handshake without a certificate",
+            "orders",
+            Intruder::Stranger,
             Expected::Closed,
         ),
-        step(Ring::Transport, "a handshake without a certificate", stranger, Expected::Closed),
+        intrude(
+            "the stolen key of web, where web may call",
+            "orders",
+            Intruder::Web,
+            Expected::Reached,
+        ),
+        intrude("the same key, where web may not", "payments", Intruder::Web, Expected::Closed),
+        intrude(
+            "the name of orders, by a forged authority",
+            "payments",
+            Intruder::Forger,
+            Expected::Closed,
+        ),
+        intrude(
+            "an expired certificate of orders",
+            "payments",
+            Intruder::Expired,
+            Expected::Closed,
+        ),
     ]
 }
 
@@ -134,7 +157,19 @@ fn in_a_captured_program() -> Vec<Step> {
         step(
             Ring::Policy,
             "orders refunds, which shop.cedar never permits",
-            Attempt::Visit(visit("POST", "/api/orders/1/refund")),
+            Attempt::Visit(REFUND),
+            Expected::RefusedInside("payments"),
+        ),
+        step(
+            Ring::Policy,
+            "shop.cedar is edited live: now orders may refund",
+            Attempt::AfterEdit(Edit::PermitRefund, REFUND),
+            Expected::Served(201),
+        ),
+        step(
+            Ring::Policy,
+            "the edit is taken back: it may not",
+            Attempt::AfterEdit(Edit::Restore, REFUND),
             Expected::RefusedInside("payments"),
         ),
     ]
