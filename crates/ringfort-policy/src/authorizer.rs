@@ -255,6 +255,14 @@ impl Authorizer {
         findings.failures.sort_unstable();
     }
 
+    /// How many policies a question has the engine evaluate.
+    #[cfg(test)]
+    pub(crate) fn evaluated(&self, question: &Question<'_>) -> usize {
+        let Some(parties) = self.parties(question) else { return 0 };
+        let groups = parties.index.candidates(parties.principal, parties.resource);
+        groups.map(|group| group.conditional.num_of_policies()).sum()
+    }
+
     pub(crate) fn policy(&self, number: usize) -> Option<(&KnownPolicy, &PolicySource)> {
         Some((self.policies.get(number)?, self.slice.policies.get(number)?))
     }

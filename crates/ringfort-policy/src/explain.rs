@@ -276,22 +276,22 @@ fn exception(question: &Question<'_>) -> String {
     format!("unless {{ {} }}", parts.join(" && "))
 }
 
-/// What tells the request from others between the same two: its operation if it has one, else method and path.
+/// What tells the request from others between the same two: method and path if it has them, else its operation.
 fn conditions(question: &Question<'_>) -> Vec<String> {
     let (operation, http) = match *question {
         Question::Call { operation, http, .. } => (operation, http),
         Question::Visit { operation, http, .. } => (operation, Some(http)),
     };
-    if let Some(operation) = operation {
-        let equal = format!("context.operation == {}", quoted(operation));
-        return vec!["context has operation".to_owned(), equal];
+    if let Some(http) = http {
+        return vec![
+            "context has http".to_owned(),
+            format!("context.http.method == {}", quoted(http.method)),
+            format!("context.http.path == {}", quoted(http.path)),
+        ];
     }
-    let Some(http) = http else { return Vec::new() };
-    vec![
-        "context has http".to_owned(),
-        format!("context.http.method == {}", quoted(http.method)),
-        format!("context.http.path == {}", quoted(http.path)),
-    ]
+    let Some(operation) = operation else { return Vec::new() };
+    let equal = format!("context.operation == {}", quoted(operation));
+    vec!["context has operation".to_owned(), equal]
 }
 
 impl Edit {

@@ -123,3 +123,6 @@ impl Keys {
         keys.into_boxed_slice()
     }
 }
+
+#[cfg(test)]
+mod tests;

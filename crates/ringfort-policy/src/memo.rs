@@ -86,3 +86,6 @@ impl Answers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
