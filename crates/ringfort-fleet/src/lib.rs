@@ -37,3 +37,10 @@ pub use problem::{Problem, Severity};
 pub use reference::config_reference_markdown;
 pub use schema::json_schema;
 pub use source::{FleetFile, Spot};
+
+#[cfg(test)]
+mod diagnostics;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod mutation;

@@ -1,25 +1,19 @@
 //! Whole folders: what loads, what is refused, and that nothing which looks like part of a fleet is ignored.
 
+use expect_test::expect;
 use ringfort_model::Revision;
 
-use super::load;
-use crate::{FleetFile, render};
-
-const FIVE_LINES: &str = "ringfort: v1
-services:
-  web:    { listen: 8080, calls: [orders] }
-  orders: { listen: 8081, calls: [ledger] }
-  ledger: { listen: { port: 5432, protocol: tcp } }
-";
-
-fn file(path: &str, text: &str) -> FleetFile {
-    FleetFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
-}
+use crate::fixture::{FIVE_LINES, load_text, report, shop};
 
 #[test]
 fn five_lines_are_a_fleet() {
-    let loaded = load(&[file("fleet.yaml", FIVE_LINES)]);
-    assert_eq!(render::text(&loaded.problems, false), "");
+    let loaded = load_text(FIVE_LINES);
+    assert_eq!(loaded.problems, []);
     let compiled = loaded.fleet.unwrap().compile(Revision::new(1));
     assert_eq!(compiled.snapshots.len(), 3);
+}
+
+#[test]
+fn the_shop_is_a_fleet() {
+    expect![[""]].assert_eq(&report(&shop()));
 }

@@ -17,7 +17,8 @@ pub(crate) static GATEWAY: Object = Object {
             Kind::Object(&services::WORKLOAD),
             "What its process must look like; all parts must match.",
         )
-        .or("{ unix_user: NAME }", "one Unix user per gateway"),
+        .or("{ unix_user: NAME }", "one Unix user per gateway")
+        .narrows(),
         Field::new(
             "runs_on",
             NAMES,

@@ -38,7 +38,8 @@ pub(crate) static SERVICE: Object = Object {
             Kind::Object(&WORKLOAD),
             "What its process must look like; all parts must match.",
         )
-        .or("{ unix_user: NAME }", "one Unix user per service is the oldest wall there is"),
+        .or("{ unix_user: NAME }", "one Unix user per service is the oldest wall there is")
+        .narrows(),
         Field::new(
             "runs_on",
             NAMES,
