@@ -6,7 +6,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
 };
 use ringfort_model::{
-    CanonicalRequest, Limits, Operation, Refusal, Ring, SpiffeId,
+    CanonicalRequest, Limits, Normalization, Operation, Refusal, Ring, SpiffeId,
     headers::Upgrade,
     snapshot::{Protocol, Route, RouteAction},
 };
@@ -115,6 +115,8 @@ fn at_gateway(
     let route = match routed {
         Ok(routed) => Arc::clone(routed.route),
         Err(miss) => {
+            // A path that only some upstreams read is a fault of the request where no route leads to one of them.
+            canonical.require(Normalization::Strict)?;
             if let RouteMiss::Method { allow } = &miss {
                 exchange.allow = HeaderValue::try_from(allow.join(", ")).ok();
             }

@@ -106,6 +106,13 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
 }
 
+impl Patience {
+    /// How often a connection with requests in flight is looked at.
+    fn check_every(&self) -> Duration {
+        self.idle.checked_div(4).unwrap_or(self.idle)
+    }
+}
+
 /// What the request path tells the guard about one connection. Owned by the connection, written by its own thread.
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -201,7 +208,7 @@ impl Guarded {
         patience: Patience,
         fault_id: DecisionId,
     ) -> Self {
-        let timer = Box::pin(tokio::time::sleep(patience.head));
+        let timer = Box::pin(tokio::time::sleep(patience.head.min(patience.check_every())));
         let (stalled_at, instead) = (None, Bytes::new());
         Self { socket, ahead, activity, patience, stalled_at, timer, fault_id, instead }
     }
@@ -234,7 +241,8 @@ impl Guarded {
     }
 
     /// Arms the timer; `Ready` once the peer has used up its time. The timer moves only when it must fire earlier or
-    /// has fired, so a request costs no timer operation.
+    /// has fired, so a request costs no timer operation. While requests are in flight it fires now and then, since
+    /// nobody may read again when the last of them ends.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let deadline = self.deadline();
@@ -249,7 +257,7 @@ impl Guarded {
                 Some(deadline) if deadline <= now => return Poll::Ready(()),
                 Some(deadline) => self.timer.as_mut().reset(deadline),
                 None => {
-                    let later = now.checked_add(self.patience.idle).unwrap_or(now);
+                    let later = now.checked_add(self.patience.check_every()).unwrap_or(now);
                     self.timer.as_mut().reset(later);
                 }
             }

@@ -130,13 +130,14 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 pub(crate) async fn read_raw(io: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
-    soon(async {
-        while let Ok(count @ 1..) = io.read(&mut buffer).await {
-            all.extend_from_slice(&buffer[..count]);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        match tokio::time::timeout_at(deadline, io.read(&mut buffer)).await {
+            Ok(Ok(count @ 1..)) => all.extend_from_slice(&buffer[..count]),
+            Ok(Ok(0) | Err(_)) => return String::from_utf8(all).unwrap(),
+            Err(_late) => panic!("still open after {:?}", String::from_utf8(all)),
         }
-    })
-    .await;
-    String::from_utf8(all).unwrap()
+    }
 }
 
 /// Reads exactly this much text.

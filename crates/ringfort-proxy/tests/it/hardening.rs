@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    caller::{self, get, raw, read_raw, soon, text},
+    caller::{self, get, raw, read_exactly, read_raw, soon, text},
     program::{self, frames, whole},
     routing::Shop,
     world::*,
@@ -121,8 +121,13 @@ async fn bodies_are_bounded_announced_or_not() {
     caller::spawn(async move {
         while sender.send(http_body::Frame::data(vec![7; 300].into())).await.is_ok() {}
     });
-    let response = soon(client.send_request(request)).await.unwrap();
-    assert_eq!(response.status(), 413);
+    // The answer may be overtaken by the close, as it may for any client that goes on sending.
+    match soon(client.send_request(request)).await {
+        Ok(response) => assert_eq!(response.status(), 413),
+        Err(error) => assert!(!error.is_timeout(), "{error}"),
+    }
+    let refused = r#"ringfort_decisions_total{ring="protocol",decision="deny",reason="body_size""#;
+    eventually("both are refused", || shop.gateway.metric(refused) == 2.0).await;
     let mut client = caller::http1(shop.gateway.gateway()).await;
     let request = Request::post("/api/x").header("host", "shop.example");
     let response =
@@ -137,10 +142,15 @@ async fn a_slow_head_is_answered_and_left() {
     check(&shop, "GET /api/x HTTP/1.1\r\nhost: shop", 408).await;
     // On a kept connection the time of a head begins with its first byte.
     let mut tcp = TcpStream::connect(shop.gateway.gateway()).await.unwrap();
-    tcp.write_all(b"GET /api/x HTTP/1.1\r\nhost: shop.example\r\n\r\nGET /api").await.unwrap();
-    let answers = read_raw(&mut tcp).await;
-    assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
-    assert!(answers.contains("HTTP/1.1 408"), "{answers}");
+    tcp.write_all(b"GET /api/x HTTP/1.1\r\nhost: shop.example\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("/api/x 0\r\n0\r\n\r\n") {
+        answer.push_str(&read_exactly(&mut tcp, 1).await);
+    }
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tcp.write_all(b"GET /api").await.unwrap();
+    let answer = read_raw(&mut tcp).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 #[tokio::test]
@@ -150,7 +160,7 @@ async fn an_idle_connection_is_closed_without_a_word() {
     let mut tcp = TcpStream::connect(shop.gateway.gateway()).await.unwrap();
     tcp.write_all(b"GET /api/x HTTP/1.1\r\nhost: shop.example\r\n\r\n").await.unwrap();
     let answer = read_raw(&mut tcp).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("/api/x 0"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("0\r\n\r\n"), "{answer}");
 }
 
 #[tokio::test]

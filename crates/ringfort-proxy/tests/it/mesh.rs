@@ -99,7 +99,7 @@ async fn plaintext_on_an_mtls_port_reaches_nobody() {
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     assert_eq!(pair.program.connections(), 0);
     let refused = r#"ringfort_decisions_total{ring="transport",decision="deny""#;
-    assert_eq!(pair.orders.metric(refused), 1.0);
+    eventually("it is recorded", || pair.orders.metric(refused) == 1.0).await;
 }
 
 #[tokio::test]
