@@ -15,6 +15,7 @@ pub mod children;
 pub mod supervise;
 
 mod admin;
+mod authority;
 mod door;
 mod metrics;
 mod quota;

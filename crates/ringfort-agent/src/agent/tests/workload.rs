@@ -194,7 +194,7 @@ async fn a_server_that_is_away_delays_a_renewal_but_no_svid_outlives_its_end() {
     assert!(next(&mut answers).await.unwrap().is_some(), "renewed at the third try");
     drop(answers);
 
-    host.server.reply(&[Reply::Sign { renew_ms: 50, end_ms: 700 }]);
+    host.server.reply(&[Reply::Sign { renew_ms: 50, end_ms: 1500 }]);
     host.server.reply(&[away; 20]);
     let mut answers = svids(&mut self::client(&host)).await;
     assert!(next(&mut answers).await.unwrap().is_some());
