@@ -58,6 +58,15 @@ pub(super) struct Feed {
     pub(super) clock: Arc<dyn WallClock>,
 }
 
+/// What the stream of the trust bundle says, beside the certificate's own time.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The newest bundle.
+    trust: Option<Trust>,
+    /// How often the server said that the process has no identity, or another one, than it had.
+    doubts: u64,
+}
+
 /// What ends a wait.
 enum Wake {
     Renew,
@@ -80,15 +89,16 @@ impl Feed {
     /// Ends with the status listeners get last, or because nobody listens.
     async fn feed(&self, news: &watch::Sender<News>) -> Result<(), Status> {
         let mut current = self.sign().await.map_err(told)?;
-        let (trusts, mut newest) = watch::channel(None);
-        let mut follow = std::pin::pin!(self.follow_trust(trusts));
+        let (heard, mut newest) = watch::channel(Heard::default());
+        let mut follow = std::pin::pin!(self.follow_trust(heard));
+        let mut doubts = 0;
         loop {
             news.send_replace(Some(Ok(Arc::new(current.clone()))));
             let wake = tokio::select! {
                 // Kept across turns; it ends only when `newest` is gone.
                 () = &mut follow => Wake::Nobody,
                 // Cancel-safe: both sides look at values, nothing is taken out of a queue.
-                wake = self.wake(&current, &mut newest) => wake,
+                wake = self.wake(&current, &mut newest, &mut doubts) => wake,
             };
             match wake {
                 Wake::Nobody => return Ok(()),
@@ -99,7 +109,7 @@ impl Feed {
                         renewed = self.renew(&current) => renewed?,
                     };
                     // What was just asked for is answered, even if the server signed with an older bundle.
-                    let newest = newest.borrow().clone().unwrap_or_default();
+                    let newest = newest.borrow().trust.clone().unwrap_or_default();
                     let trust = newer(newer(renewed.trust.clone(), &current.trust), &newest);
                     current = Identity { trust, ..renewed };
                 }
@@ -108,10 +118,22 @@ impl Feed {
     }
 
     /// Waits until the identity should be renewed, or its bundle changed.
-    async fn wake(&self, current: &Identity, newest: &mut watch::Receiver<Option<Trust>>) -> Wake {
+    async fn wake(
+        &self,
+        current: &Identity,
+        newest: &mut watch::Receiver<Heard>,
+        doubts: &mut u64,
+    ) -> Wake {
         loop {
-            let heard = newest.borrow_and_update().clone();
-            if let Some(trust) = heard
+            let (trust, heard_doubts) = {
+                let heard = newest.borrow_and_update();
+                (heard.trust.clone(), heard.doubts)
+            };
+            if heard_doubts != std::mem::replace(doubts, heard_doubts) {
+                // Asking for a certificate settles it: a new identity, or none.
+                return Wake::Renew;
+            }
+            if let Some(trust) = trust
                 && age(&trust) > age(&current.trust)
             {
                 if trust.renew_epoch > current.trust.renew_epoch {
@@ -184,19 +206,24 @@ impl Feed {
     }
 
     /// Follows the trust bundle on a stream of the workload's own class, for as long as anyone wants to know.
-    async fn follow_trust(&self, trusts: watch::Sender<Option<Trust>>) {
+    async fn follow_trust(&self, heard: watch::Sender<Heard>) {
         let mut wait = RETRY_FIRST;
-        while !trusts.is_closed() {
-            match self.follow_trust_once(&trusts).await {
+        while !heard.is_closed() {
+            match self.follow_trust_once(&heard).await {
                 Ok(()) => wait = RETRY_FIRST,
-                Err(status) => tracing::debug!(reason = crate::reason(&status), "no trust stream"),
+                Err(status) => {
+                    tracing::debug!(reason = crate::reason(&status), "no trust stream");
+                    if is_denial(status.code()) || status.code() == Code::Aborted {
+                        heard.send_modify(|heard| heard.doubts = heard.doubts.saturating_add(1));
+                    }
+                }
             }
             sleep(wait).await;
             wait = wait.saturating_mul(2).min(RETRY_LONGEST);
         }
     }
 
-    async fn follow_trust_once(&self, trusts: &watch::Sender<Option<Trust>>) -> Result<(), Status> {
+    async fn follow_trust_once(&self, heard: &watch::Sender<Heard>) -> Result<(), Status> {
         let (acks, outgoing) = mpsc::channel(4);
         let subscribe = DeltaDiscoveryRequest {
             type_url: TRUST.to_owned(),
@@ -216,7 +243,7 @@ impl Feed {
                 ..DeltaDiscoveryRequest::default()
             };
             if let Some(trust) = trust_in(response) {
-                trusts.send_replace(Some(trust));
+                heard.send_modify(|heard| heard.trust = Some(trust));
             }
             send(&acks, ack).await?;
         }

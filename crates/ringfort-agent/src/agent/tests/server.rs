@@ -88,6 +88,8 @@ struct Inner {
     clock: Clock,
     authority: CertificateAuthority,
     trust: watch::Sender<Trust>,
+    /// Ends the streams of the trust bundle: their process has no identity any more.
+    expelled: watch::Sender<bool>,
     replies: Mutex<VecDeque<Reply>>,
     seen: Mutex<Vec<Seen>>,
 }
@@ -115,6 +117,7 @@ impl Server {
             clock,
             authority,
             trust: watch::Sender::new(trust),
+            expelled: watch::Sender::new(false),
             replies: Mutex::default(),
             seen: Mutex::default(),
         };
@@ -140,6 +143,10 @@ impl Server {
 
     pub(super) fn update_trust(&self, update: impl FnOnce(&mut Trust)) {
         self.inner.trust.send_modify(update);
+    }
+
+    pub(super) fn expel(&self) {
+        self.inner.expelled.send_replace(true);
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
@@ -244,6 +251,7 @@ impl AggregatedDiscoveryService for Server {
             (TRUST, [TRUST_NAME.to_owned()].as_slice())
         );
         let (sender, receiver) = mpsc::channel(4);
+        let denials = sender.clone();
         let mut trusts = WatchStream::new(self.inner.trust.subscribe());
         let send = async move {
             while let Some(trust) = trusts.next().await {
@@ -267,7 +275,18 @@ impl AggregatedDiscoveryService for Server {
                 assert_eq!((ack.response_nonce, ack.error_detail), (nonce, None));
             }
         };
-        TaskTracker::new().spawn(send);
+        let mut expelled = self.inner.expelled.subscribe();
+        TaskTracker::new().spawn(async move {
+            let expelled = async { expelled.wait_for(|expelled| *expelled).await.map(drop) };
+            tokio::select! {
+                () = send => {}
+                expelled = expelled => {
+                    expelled.unwrap();
+                    let denied = Status::permission_denied("no such class");
+                    drop(denials.send(Err(denied)).await);
+                }
+            }
+        });
         Ok(tonic::Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }

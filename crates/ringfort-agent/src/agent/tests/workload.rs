@@ -179,6 +179,19 @@ async fn who_has_no_identity_is_denied_and_not_told_why() {
 }
 
 #[tokio::test]
+async fn who_loses_its_identity_loses_its_stream_at_once() {
+    let host = Host::start().await;
+    let _serving = host.server.open(host.server_socket());
+    host.server.reply(&[FRESH, Reply::Fail(Code::PermissionDenied)]);
+    let mut answers = svids(&mut client(&host)).await;
+    assert!(next(&mut answers).await.unwrap().is_some());
+    // Long before the certificate is due.
+    host.server.expel();
+    assert_eq!(next(&mut answers).await.unwrap_err().code(), Code::PermissionDenied);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_delays_a_renewal_but_no_svid_outlives_its_end() {
     let host = Host::start().await;
     let away = Reply::Fail(Code::Unavailable);
