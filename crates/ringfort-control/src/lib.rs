@@ -26,4 +26,5 @@ mod subscription;
 mod world;
 
 pub use authority::{KeepKeysError, SealingKeyError};
+pub use explain::{ExplainRequestError, explain_files};
 pub use run::{RunServerError, ServerOptions, run};

@@ -7,7 +7,7 @@ mod drive;
 mod report;
 mod steps;
 
-pub use drive::{Host, run};
+pub use drive::{Host, first_request, run};
 pub use report::{Outcome, Report};
 pub use steps::steps;
 

@@ -44,7 +44,7 @@ pub use seal::{OpenSealedError, SealError, Sealer};
 pub use svid::{BuildSvidError, Svid};
 pub use tls::{
     BuildTlsError, InboundOptions, OutboundOptions, PublicCertificate, PublicOptions, Refusals,
-    RefusePeerError, Tls, VisitorOptions, workload_server_name,
+    RefusePeerError, StrangerOptions, Tls, VisitorOptions, workload_server_name,
 };
 pub use verify::{Purpose, VerifyPeerError, peer_id, verify_peer};
 

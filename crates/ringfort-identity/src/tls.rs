@@ -28,7 +28,7 @@ use rustls::{
 use crate::{VerifyPeerError, verify::CHAIN_ALGORITHMS};
 
 pub use inbound::InboundOptions;
-pub use outbound::OutboundOptions;
+pub use outbound::{OutboundOptions, StrangerOptions};
 pub use public::{PublicCertificate, PublicOptions, VisitorOptions};
 
 /// Makes TLS configurations over one clock. Cheap to clone.

@@ -25,9 +25,14 @@ pub(crate) async fn server(socket: &Path) -> anyhow::Result<AdminClient<Channel>
     let uri = format!("unix://{}", socket.display());
     let endpoint = Endpoint::from_shared(uri)?.connect_timeout(ANSWER_MAX).timeout(APPLY_MAX);
     let channel = endpoint.connect().await.with_context(|| {
-        format!("no server answers at `{}`: start one with `ringfort up FLEET`, or pass --run DIR", socket.display())
+        format!(
+            "no server answers at `{}`: start one with `ringfort up FLEET`, or pass --run DIR",
+            socket.display()
+        )
     })?;
-    Ok(AdminClient::new(channel).max_decoding_message_size(64 * 1024 * 1024).max_encoding_message_size(64 * 1024 * 1024))
+    Ok(AdminClient::new(channel)
+        .max_decoding_message_size(64 * 1024 * 1024)
+        .max_encoding_message_size(64 * 1024 * 1024))
 }
 
 /// Asks a proxy's admin socket for `path`; `None` when it answers 404.
@@ -44,7 +49,8 @@ async fn ask(socket: &Path, path: &str) -> anyhow::Result<Option<Bytes>> {
     let stream = UnixStream::connect(socket)
         .await
         .with_context(|| format!("no proxy answers at `{}`", socket.display()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = http::Request::get(path).header("host", "proxy").body(Empty::<Bytes>::new())?;
     let answer = async {
         let response = sender.send_request(request).await?;

@@ -48,10 +48,14 @@ Examples:
 The folder is watched: a good edit is applied, a bad one is reported and changes nothing.")]
     Up(UpArgs),
     /// Apply a fleet folder to the running server, once.
-    #[command(after_help = "Example:\n  ringfort apply fleet/ --message 'orders may reserve stock'")]
+    #[command(
+        after_help = "Example:\n  ringfort apply fleet/ --message 'orders may reserve stock'"
+    )]
     Apply(ApplyArgs),
     /// Show every proxy: revision in force, digest, certificate expiry, and what lags behind.
-    #[command(after_help = "Examples:\n  ringfort status\n  ringfort status --format json | jq '.proxies[].revision'")]
+    #[command(
+        after_help = "Examples:\n  ringfort status\n  ringfort status --format json | jq '.proxies[].revision'"
+    )]
     Status(StatusArgs),
     /// Explain a diagnostic code, a decision, or what would happen to a request.
     #[command(after_help = "\
@@ -75,7 +79,9 @@ Examples:
     /// One data-plane proxy: the gateway or sidecar of one workload.
     Proxy(ProxyArgs),
     /// Print a shell's completion script.
-    #[command(after_help = "Example:\n  ringfort completions bash > /etc/bash_completion.d/ringfort")]
+    #[command(
+        after_help = "Example:\n  ringfort completions bash > /etc/bash_completion.d/ringfort"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,

@@ -9,7 +9,11 @@ use ringfort_model::{WallClock, WallTime};
 pub(crate) struct SystemClock;
 
 impl WallClock for SystemClock {
-    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the one real clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "this is the one real clock"
+    )]
     fn now(&self) -> WallTime {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         WallTime::from_unix(since.unwrap_or(Duration::ZERO))

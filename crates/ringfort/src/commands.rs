@@ -1,10 +1,10 @@
 //! What each command does: one module each, wiring only.
 
-mod apply;
+pub(crate) mod apply;
 mod ca;
 mod check;
 mod demo;
-mod explain;
+pub(crate) mod explain;
 mod roles;
 mod schema;
 mod status;

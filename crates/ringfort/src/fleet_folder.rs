@@ -22,7 +22,8 @@ const DEPTH_MAX: usize = 8;
 /// # Errors
 /// Fails when something cannot be read, is too large, or there is nothing to read.
 pub(crate) fn read(fleet: &Path) -> anyhow::Result<Vec<FleetFile>> {
-    let kind = fs::metadata(fleet).with_context(|| format!("cannot read fleet `{}`", fleet.display()))?;
+    let kind =
+        fs::metadata(fleet).with_context(|| format!("cannot read fleet `{}`", fleet.display()))?;
     let (folder, paths) = if kind.is_dir() {
         let mut paths = Vec::new();
         walk(fleet, 0, &mut paths)?;
@@ -34,7 +35,8 @@ pub(crate) fn read(fleet: &Path) -> anyhow::Result<Vec<FleetFile>> {
         paths.retain(|path| path == fleet || has_extension(path, "cedar"));
         (folder, paths)
     };
-    let mut files = paths.iter().map(|path| read_file(&folder, path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut files =
+        paths.iter().map(|path| read_file(&folder, path)).collect::<anyhow::Result<Vec<_>>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if !files.iter().any(|file| file.path.ends_with(".yaml")) {
         bail!("fleet folder `{}` has no .yaml file", fleet.display());
@@ -54,7 +56,8 @@ pub(crate) fn folder_of(fleet: &Path) -> PathBuf {
 }
 
 fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("cannot read folder `{}`", folder.display()))?;
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot read folder `{}`", folder.display()))?;
         let path = entry.path();
@@ -84,9 +87,14 @@ fn read_file(folder: &Path, path: &Path) -> anyhow::Result<FleetFile> {
     let file = fs::File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let mut bytes = Vec::new();
     let limit = FILE_BYTES_MAX.saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read `{}`", path.display()))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        bail!("`{}` is larger than 10 MiB: split it, a fleet may have up to {FILES_MAX} files", path.display());
+        bail!(
+            "`{}` is larger than 10 MiB: split it, a fleet may have up to {FILES_MAX} files",
+            path.display()
+        );
     }
     Ok(FleetFile { path: name.to_owned(), bytes })
 }

@@ -52,7 +52,9 @@ impl Places {
     /// # Errors
     /// Fails when a folder cannot be made or its mode cannot be set, or a socket path would be too long.
     pub(crate) fn prepare(&self) -> anyhow::Result<()> {
-        let longest = self.proxies().join(format!("{}.sock", "n".repeat(ringfort_model::name::NAME_BYTES_MAX)));
+        let longest = self
+            .proxies()
+            .join(format!("{}.sock", "n".repeat(ringfort_model::name::NAME_BYTES_MAX)));
         let longest = longest.as_os_str().len();
         if longest > SOCKET_PATH_BYTES_MAX {
             let over = longest.saturating_sub(SOCKET_PATH_BYTES_MAX);

@@ -1,19 +1,17 @@
 //! One host of a fleet as `up` and `demo` run it: server, agent, proxies and programs, from files to a clean end.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use ringfort_agent::{
     Children, Supervisor,
     supervise::{ChildKey, ChildSpec, ChildState, OutputLine, Role, UserIds},
 };
-use ringfort_fleet::{Fleet, FleetFile, plan::{HostPlan, RunPlan}, render};
+use ringfort_fleet::{
+    Fleet, FleetFile,
+    plan::{HostPlan, RunPlan},
+    render,
+};
 use ringfort_model::{Name, Revision};
 use ringfort_wire::v1::Applied;
 use tokio::sync::mpsc;
@@ -85,7 +83,11 @@ impl Host {
     ///
     /// # Errors
     /// Fails when another ringfort uses the same folders, or the server does not come up.
-    pub(crate) async fn start(places: Places, folder: PathBuf, metrics: std::net::SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        places: Places,
+        folder: PathBuf,
+        metrics: std::net::SocketAddr,
+    ) -> anyhow::Result<Self> {
         places.prepare()?;
         let tracker = TaskTracker::new();
         let shutdown = CancellationToken::new();
@@ -99,12 +101,22 @@ impl Host {
             metrics: Some(metrics),
             clock: Arc::new(SystemClock),
             children,
+            tracker: tracker.clone(),
             shutdown: shutdown.clone(),
         });
-        let agent = agent.await.context("cannot start the agent")?;
-        tracker.spawn(agent.serve());
+        agent.await.context("cannot start the agent")?;
         let program = std::env::current_exe().context("cannot find the ringfort program")?;
-        let mut host = Self { places, supervisor, tracker, shutdown, lines, host: host_name()?, program, folder, plan: None };
+        let mut host = Self {
+            places,
+            supervisor,
+            tracker,
+            shutdown,
+            lines,
+            host: host_name()?,
+            program,
+            folder,
+            plan: None,
+        };
         host.set_plan().await?;
         host.server_answers().await?;
         Ok(host)
@@ -114,7 +126,11 @@ impl Host {
     ///
     /// # Errors
     /// The rendered problems, or what kept the server from applying; nothing changed then.
-    pub(crate) async fn apply(&mut self, files: Vec<FleetFile>, message: &str) -> anyhow::Result<Applied> {
+    pub(crate) async fn apply(
+        &mut self,
+        files: Vec<FleetFile>,
+        message: &str,
+    ) -> anyhow::Result<Applied> {
         let fleet = match enforceable(&files) {
             Ok(fleet) => fleet,
             Err(problems) => return Err(Refused(problems).into()),
@@ -143,7 +159,11 @@ impl Host {
             Ok(Ok(table)) => Ok(table.len()),
             Ok(Err(_)) => bail!("the supervisor has ended"),
             Err(_) => {
-                let late = self.supervisor.status().into_iter().filter(|(_, status)| status.state != ChildState::Ready);
+                let late = self
+                    .supervisor
+                    .status()
+                    .into_iter()
+                    .filter(|(_, status)| status.state != ChildState::Ready);
                 let late: Vec<String> = late
                     .map(|(key, status)| match status.last_end {
                         Some(end) => format!("{key} ({end})"),
@@ -160,10 +180,9 @@ impl Host {
         &self.places
     }
 
-    /// Process ids by child, for the tour and the tests.
-    pub(crate) fn pid_of(&self, role: Role, name: &str) -> Option<u32> {
-        let status = self.supervisor.status();
-        status.iter().find(|(key, _)| key.role == role && key.name.as_str() == name).and_then(|(_, status)| status.pid)
+    /// How many processes run.
+    pub(crate) fn children(&self) -> usize {
+        self.supervisor.status().len()
     }
 
     /// Ends everything in order: gateways drain first, then sidecars, programs, and the server last.
@@ -178,7 +197,7 @@ impl Host {
         }
     }
 
-    /// Ends by force whatever is still being stopped.
+    /// The children's states, and the means to hurry their end.
     pub(crate) fn supervisor(&self) -> Supervisor {
         self.supervisor.clone()
     }
@@ -200,7 +219,11 @@ impl Host {
             }
         };
         tokio::time::timeout(SERVER_READY_MAX, answers).await.with_context(|| {
-            format!("the server does not answer at `{}` after {} s", socket.display(), SERVER_READY_MAX.as_secs())
+            format!(
+                "the server does not answer at `{}` after {} s",
+                socket.display(),
+                SERVER_READY_MAX.as_secs()
+            )
         })
     }
 
@@ -210,9 +233,19 @@ impl Host {
     }
 
     /// A child that is this same program in another role.
-    fn own_spec(&self, key: ChildKey, command: &[&str], ready_socket: Option<PathBuf>) -> ChildSpec {
+    fn own_spec(
+        &self,
+        key: ChildKey,
+        command: &[&str],
+        ready_socket: Option<PathBuf>,
+    ) -> ChildSpec {
         let mut args: Vec<OsString> = command.iter().map(OsString::from).collect();
-        args.extend(["--state".into(), self.places.state.clone().into(), "--run".into(), self.places.run.clone().into()]);
+        args.extend([
+            "--state".into(),
+            self.places.state.clone().into(),
+            "--run".into(),
+            self.places.run.clone().into(),
+        ]);
         args.extend(["--parent".into(), std::process::id().to_string().into()]);
         ChildSpec {
             key,
@@ -250,8 +283,15 @@ impl Host {
         ChildSpec { user, ..self.own_spec(key, &["proxy", name.as_str()], Some(socket)) }
     }
 
-    fn program_spec(&self, name: &Name, run: &RunPlan, user: Option<UserIds>) -> anyhow::Result<ChildSpec> {
-        let Some((program, args)) = run.command.split_first() else { bail!("`{name}` has an empty command") };
+    fn program_spec(
+        &self,
+        name: &Name,
+        run: &RunPlan,
+        user: Option<UserIds>,
+    ) -> anyhow::Result<ChildSpec> {
+        let Some((program, args)) = run.command.split_first() else {
+            bail!("`{name}` has an empty command")
+        };
         let mut env = inherited(&["PATH", "HOME", "LANG", "TZ", "TMPDIR"]);
         let workload_api = format!("unix://{}", self.places.run.join("workload.sock").display());
         env.insert("SPIFFE_ENDPOINT_SOCKET".into(), workload_api.into());
@@ -261,7 +301,9 @@ impl Host {
             program: PathBuf::from(program),
             args: args.iter().map(OsString::from).collect(),
             env,
-            dir: Some(run.dir.as_ref().map_or_else(|| self.folder.clone(), |dir| self.folder.join(dir))),
+            dir: Some(
+                run.dir.as_ref().map_or_else(|| self.folder.clone(), |dir| self.folder.join(dir)),
+            ),
             user,
             ready_socket: None,
             grace: PROGRAM_GRACE,
@@ -277,7 +319,9 @@ pub(crate) fn host_name() -> anyhow::Result<Name> {
     let uname = rustix::system::uname();
     let node = uname.nodename().to_str().context("this machine's name is not UTF-8")?;
     let label = node.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    label.parse().with_context(|| format!("this machine's name `{label}` cannot stand in `runs_on`"))
+    label
+        .parse()
+        .with_context(|| format!("this machine's name `{label}` cannot stand in `runs_on`"))
 }
 
 /// The ids to run as; `None` when no user is named, or this process already is that user.
@@ -287,7 +331,8 @@ pub(crate) fn host_name() -> anyhow::Result<Name> {
 fn user_ids(user: Option<&str>, group: Option<&str>) -> anyhow::Result<Option<UserIds>> {
     let Some(user) = user else { return Ok(None) };
     let passwd = std::fs::read_to_string("/etc/passwd").context("cannot read `/etc/passwd`")?;
-    let entry = entry(&passwd, user).with_context(|| format!("this host has no user `{user}`: create it"))?;
+    let entry = entry(&passwd, user)
+        .with_context(|| format!("this host has no user `{user}`: create it"))?;
     let (Some(uid), Some(mut gid)) = (number(&entry, 2), number(&entry, 3)) else {
         bail!("user `{user}` has no ids in `/etc/passwd`")
     };
@@ -308,7 +353,9 @@ fn user_ids(user: Option<&str>, group: Option<&str>) -> anyhow::Result<Option<Us
 
 /// The fields of a line of `/etc/passwd` or `/etc/group`.
 fn entry<'a>(text: &'a str, name: &str) -> Option<Vec<&'a str>> {
-    text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name))
+    text.lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&name))
 }
 
 fn number(fields: &[&str], index: usize) -> Option<u32> {

@@ -6,7 +6,8 @@ use crate::terminal;
 
 /// Starts logging; `RINGFORT_LOG` (e.g. `debug`, `ringfort_proxy=debug`) sets the level, default `info`.
 pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env("RINGFORT_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("RINGFORT_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -21,8 +21,15 @@ pub(crate) fn text(compiled: &Compiled) -> String {
                     RouteAction::Redirect { to, status } => format!("{status} {to}"),
                 };
                 for rule in &route.matches {
-                    let methods = if rule.methods.is_empty() { "any".to_owned() } else { rule.methods.join(",") };
-                    text.push_str(&format!("    {methods:<8} {}{} -> {target}\n", rule.host, rule.path));
+                    let methods = if rule.methods.is_empty() {
+                        "any".to_owned()
+                    } else {
+                        rule.methods.join(",")
+                    };
+                    text.push_str(&format!(
+                        "    {methods:<8} {}{} -> {target}\n",
+                        rule.host, rule.path
+                    ));
                 }
             }
         }
@@ -37,7 +44,8 @@ fn urls(listener: &Listener) -> String {
     let scheme = if listener.tls.is_some() { "https" } else { "http" };
     let note = if listener.redirect_to_https { "  (redirects to https)" } else { "" };
     let port = listener.bind.port();
-    let urls: Vec<String> = listener.hosts.iter().map(|host| format!("{scheme}://{host}:{port}")).collect();
+    let urls: Vec<String> =
+        listener.hosts.iter().map(|host| format!("{scheme}://{host}:{port}")).collect();
     format!("{}{note}", urls.join("  "))
 }
 

@@ -28,7 +28,9 @@ pub(crate) fn error_chain(error: &anyhow::Error) -> String {
 
 /// Makes text from outside safe to print: control characters are escaped.
 pub(crate) fn escape(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 /// A line of a child with its name in front, in a colour of its own on a terminal.

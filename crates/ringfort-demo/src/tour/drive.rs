@@ -65,6 +65,16 @@ pub trait Host {
     fn renew_all(&self) -> impl Future<Output = Result<(), String>>;
 }
 
+/// Opens the front page once.
+///
+/// # Errors
+/// Says what came instead of it.
+pub async fn first_request(host: &impl Host, ports: &ShopPorts) -> Result<(), String> {
+    let visit = Visit { method: "GET", target: "/", host: None, fields: &[], body: Content::Empty };
+    let seen = over(host.visit().await?, &visit, ports.https).await?;
+    if Expected::Served(200).holds(&seen) { Ok(()) } else { Err(seen.to_string()) }
+}
+
 /// Walks the tour. `say` is told each outcome as it comes.
 pub async fn run(host: &impl Host, ports: &ShopPorts, say: impl FnMut(&Outcome)) -> Report {
     walk(host, ports, steps(), say).await

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ringfort_model::SpiffeId;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme,
     client::{
-        Resumption,
+        Resumption, WantsClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::verify_tls13_signature,
@@ -36,6 +36,17 @@ pub struct OutboundOptions<'a> {
     pub refusals: Arc<Refusals>,
 }
 
+/// What the client side of somebody without an identity needs.
+#[derive(Debug)]
+pub struct StrangerOptions<'a> {
+    /// The roots the callee is verified with.
+    pub bundle: Arc<TrustBundle>,
+    /// The only identity accepted.
+    pub expected: SpiffeId,
+    /// Protocols in order of preference.
+    pub alpn: &'a [&'a str],
+}
+
 impl Tls {
     /// The client side between workloads; connect with [`super::workload_server_name`].
     ///
@@ -46,21 +57,46 @@ impl Tls {
         options: OutboundOptions<'_>,
     ) -> Result<Arc<ClientConfig>, BuildTlsError> {
         let OutboundOptions { svid, bundle, expected, alpn, refusals } = options;
-        let verifier = Arc::new(CalleeVerifier { bundle, expected, refusals });
         let resolver = SingleCertAndKey::from(Arc::clone(svid.certified()));
-        let mut config =
+        let config = self
+            .callee_verified(CalleeVerifier { bundle, expected, refusals })?
+            .with_client_cert_resolver(Arc::new(resolver));
+        Ok(finish(config, alpn))
+    }
+
+    /// The client side of somebody without an identity: what drills and the tour send against a workload's listener,
+    /// which must refuse it. The callee is verified all the same.
+    ///
+    /// # Errors
+    /// [`BuildTlsError::Settings`]: the library refuses the settings.
+    pub fn stranger_client_config(
+        &self,
+        options: StrangerOptions<'_>,
+    ) -> Result<Arc<ClientConfig>, BuildTlsError> {
+        let StrangerOptions { bundle, expected, alpn } = options;
+        let refusals = Arc::default();
+        let verifier = CalleeVerifier { bundle, expected, refusals };
+        Ok(finish(self.callee_verified(verifier)?.with_no_client_auth(), alpn))
+    }
+
+    fn callee_verified(
+        &self,
+        verifier: CalleeVerifier,
+    ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, BuildTlsError> {
+        let builder =
             ClientConfig::builder_with_details(Arc::clone(&self.workload), Arc::clone(&self.time))
                 .with_protocol_versions(&[&TLS13])
-                .map_err(settings)?
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_client_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = alpn_names(alpn);
-        config.resumption = Resumption::disabled();
-        config.enable_sni = false;
-        config.enable_early_data = false;
-        Ok(Arc::new(config))
+                .map_err(settings)?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
     }
+}
+
+fn finish(mut config: ClientConfig, alpn: &[&str]) -> Arc<ClientConfig> {
+    config.alpn_protocols = alpn_names(alpn);
+    config.resumption = Resumption::disabled();
+    config.enable_sni = false;
+    config.enable_early_data = false;
+    Arc::new(config)
 }
 
 #[derive(Debug)]

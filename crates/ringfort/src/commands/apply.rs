@@ -3,16 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ringfort_wire::v1::{ApplyRequest, Applied, File, apply_response::Outcome};
+use ringfort_wire::v1::{Applied, ApplyRequest, File, apply_response::Outcome};
 use tonic::transport::Channel;
 
-use crate::{
-    admin,
-    cli::ApplyArgs,
-    commands::FOUND,
-    fleet_folder,
-    folders::Places,
-};
+use crate::{admin, cli::ApplyArgs, commands::FOUND, fleet_folder, folders::Places};
 
 /// What became of an apply.
 pub(crate) enum ApplyOutcome {
@@ -50,10 +44,12 @@ pub(crate) async fn send(
     message: &str,
     base: Option<u64>,
 ) -> anyhow::Result<ApplyOutcome> {
-    let files = files.into_iter().map(|file| File { path: file.path, bytes: file.bytes.into() }).collect();
+    let files =
+        files.into_iter().map(|file| File { path: file.path, bytes: file.bytes.into() }).collect();
     let author = author();
     let request = ApplyRequest { files, base_revision: base, author, message: message.to_owned() };
-    let response = client.apply(request).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
+    let response =
+        client.apply(request).await.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
     match response.into_inner().outcome.context("the server answered without an outcome")? {
         Outcome::Applied(applied) => Ok(ApplyOutcome::Applied(applied)),
         Outcome::Rejected(rejected) => Ok(ApplyOutcome::Rejected(rejected.text)),
@@ -66,7 +62,11 @@ pub(crate) fn sentence(applied: &Applied) -> String {
         return format!("revision {} already says this: nothing to do", applied.revision);
     }
     let changed = applied.classes.len();
-    format!("revision {} is head; {changed} class{} changed", applied.revision, if changed == 1 { "" } else { "es" })
+    format!(
+        "revision {} is head; {changed} class{} changed",
+        applied.revision,
+        if changed == 1 { "" } else { "es" }
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command is where the environment is read (I7)")]

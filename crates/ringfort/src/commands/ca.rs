@@ -55,7 +55,13 @@ async fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let now = SystemClock.now();
     for ca in &status.authorities {
         let left = wall(ca.not_after_ms).since(now);
-        println!("{:<8} {:<40} expires {} ({} left)", ca.kind, ca.id, wall(ca.not_after_ms), rough(left));
+        println!(
+            "{:<8} {:<40} expires {} ({} left)",
+            ca.kind,
+            ca.id,
+            wall(ca.not_after_ms),
+            rough(left)
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,10 +17,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match args.format {
         CheckFormat::Text => print!("{}", render::text(&loaded.problems, coloured)),
         CheckFormat::Json => println!("{}", render::json(&loaded.problems)),
-        CheckFormat::Sarif => println!("{}", render::sarif(&loaded.problems)),
+        CheckFormat::Sarif => println!("{}", render::sarif(&loaded.problems, env!("CARGO_PKG_VERSION"))),
         CheckFormat::Github => print!("{}", render::github(&loaded.problems)),
     }
-    let errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let errors =
+        loaded.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = loaded.problems.len().saturating_sub(errors);
     if args.format == CheckFormat::Text {
         println!("{}", summary(&loaded, errors, warnings));
@@ -30,7 +31,8 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn summary(loaded: &ringfort_fleet::Loaded, errors: usize, warnings: usize) -> String {
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let plural =
+        |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let Some(fleet) = loaded.fleet.as_ref().filter(|_| errors == 0) else {
         return format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
     };

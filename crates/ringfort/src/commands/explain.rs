@@ -33,10 +33,16 @@ pub(crate) async fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 fn code(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let Some(text) = ringfort_fleet::code(&args.what) else {
-        bail!("there is no code `{}`: codes are RF and four digits, as `check` prints them", terminal::escape(&args.what));
+        bail!(
+            "there is no code `{}`: codes are RF and four digits, as `check` prints them",
+            terminal::escape(&args.what)
+        );
     };
     if args.format == ReportFormat::Json {
-        println!("{:#}", serde_json::json!({ "code": text.code, "title": text.title, "text": text.text }));
+        println!(
+            "{:#}",
+            serde_json::json!({ "code": text.code, "title": text.title, "text": text.text })
+        );
     } else {
         println!("{}: {}\n\n{}", text.code, text.title, text.text);
     }
@@ -48,11 +54,20 @@ async fn request(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let (method, target) = match args.request.as_slice() {
         [] => (String::new(), String::new()),
         [method, target] => (method.clone(), target.clone()),
-        _ => bail!("give a method and a path, e.g. `request --as orders --to payments POST /charge`"),
+        _ => {
+            bail!("give a method and a path, e.g. `request --as orders --to payments POST /charge`")
+        }
     };
-    let callee = args.callee.clone().context("say whom with --to SERVICE (or a host, for a visitor at a gateway)")?;
-    let request =
-        ExplainRequest { r#as: args.caller.clone().unwrap_or_default(), to: callee, method, target };
+    let callee = args
+        .callee
+        .clone()
+        .context("say whom with --to SERVICE (or a host, for a visitor at a gateway)")?;
+    let request = ExplainRequest {
+        r#as: args.caller.clone().unwrap_or_default(),
+        to: callee,
+        method,
+        target,
+    };
     let report = match &args.fleet {
         Some(folder) => {
             let files = crate::fleet_folder::read(folder)?;
@@ -84,16 +99,55 @@ async fn request(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 async fn decision(args: &ExplainArgs, id: DecisionId) -> anyhow::Result<ExitCode> {
     let places = Places::resolve(&args.folders)?;
-    let Some(found) = find(&places.proxies(), id).await? else {
-        bail!("no proxy of this host remembers decision {id}: each keeps its newest 4096 and the last 16 MiB of refusals");
-    };
-    let decision: Value = serde_json::from_slice(&found).context("a proxy answered with bad JSON")?;
+    let unknown = "each proxy keeps its newest 4096 decisions and the last 16 MiB of refusals";
     if args.format == ReportFormat::Json {
+        let found = find(&places.proxies(), id).await?;
+        let found = found
+            .with_context(|| format!("no proxy of this host remembers decision {id}: {unknown}"))?;
+        let decision: Value =
+            serde_json::from_slice(&found).context("a proxy answered with bad JSON")?;
         println!("{decision:#}");
-    } else {
-        print!("{}", story(&decision));
+        return Ok(ExitCode::SUCCESS);
     }
+    let story = recorded(&places, id).await?;
+    let story = story
+        .with_context(|| format!("no proxy of this host remembers decision {id}: {unknown}"))?;
+    print!("{story}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A recorded decision for people, with the smallest change that would allow it when a server can be asked.
+///
+/// # Errors
+/// Fails when nothing runs here, or a proxy answers with what is no decision.
+pub(crate) async fn recorded(places: &Places, id: DecisionId) -> anyhow::Result<Option<String>> {
+    let Some(found) = find(&places.proxies(), id).await? else { return Ok(None) };
+    let decision: Value =
+        serde_json::from_slice(&found).context("a proxy answered with bad JSON")?;
+    let mut text = story(&decision);
+    if let Some(advice) = advice(places, &decision).await {
+        text.push_str(&format!("now, by the same rules:\n{advice}"));
+    }
+    Ok(Some(text))
+}
+
+/// What the server says about the same request at the head revision; `None` when it cannot say.
+async fn advice(places: &Places, decision: &Value) -> Option<String> {
+    let text = |value: &Value, key: &str| {
+        value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let request = decision.get("request");
+    let part = |key: &str| request.map(|request| text(request, key)).unwrap_or_default();
+    let is_gateway = text(decision, "ingress") == "gateway";
+    let ask = ExplainRequest {
+        r#as: if is_gateway { String::new() } else { text(decision, "source") },
+        to: if is_gateway { part("host") } else { text(decision, "destination") },
+        method: part("method"),
+        target: part("path"),
+    };
+    let mut client = admin::server(&places.server_socket()).await.ok()?;
+    let report = client.explain(ask).await.ok()?.into_inner();
+    Some(report.text)
 }
 
 /// Asks every proxy's socket, then every file of refusals, for a decision.
@@ -129,26 +183,42 @@ pub(crate) async fn find(proxies: &Path, id: DecisionId) -> anyhow::Result<Optio
 
 /// A recorded decision for people: one sentence, then ring by ring.
 fn story(decision: &Value) -> String {
-    let text = |key: &str| decision.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default();
+    let text = |key: &str| {
+        decision.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
+    };
     let permitted = decision.get("permits").and_then(Value::as_bool).unwrap_or(false);
     let verb = if permitted { "allowed" } else { "refused" };
-    let mut story = format!("{verb} by ring {} ({}): {}\n", text("ring"), text("reason"), text("detail"));
+    let mut story =
+        format!("{verb} by ring {} ({}): {}\n", text("ring"), text("reason"), text("detail"));
     story.push_str(&format!("  when      {}\n", text("time")));
     story.push_str(&format!("  who       {} -> {}\n", text("source"), text("destination")));
     if let Some(request) = decision.get("request") {
-        let part = |key: &str| request.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default();
-        story.push_str(&format!("  request   {} {}{}\n", part("method"), part("host"), part("path")));
+        let part = |key: &str| {
+            request.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
+        };
+        story.push_str(&format!(
+            "  request   {} {}{}\n",
+            part("method"),
+            part("host"),
+            part("path")
+        ));
     }
     if let Some(policy) = decision.get("policy") {
-        let part = |key: &str| policy.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default();
+        let part = |key: &str| {
+            policy.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
+        };
         story.push_str(&format!("  policy    {} at {}\n", part("id"), part("place")));
     }
     if let Some(revision) = decision.get("revision").and_then(Value::as_u64) {
         story.push_str(&format!("  revision  {revision}\n"));
     }
     for step in decision.get("walk").and_then(Value::as_array).into_iter().flatten() {
-        let part = |key: &str| step.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default();
-        story.push_str(format!("  {:<10}{:<13}{}", part("ring"), part("outcome"), part("detail")).trim_end());
+        let part = |key: &str| {
+            step.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
+        };
+        story.push_str(
+            format!("  {:<10}{:<13}{}", part("ring"), part("outcome"), part("detail")).trim_end(),
+        );
         story.push('\n');
     }
     story

@@ -20,7 +20,9 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<ExitCode> {
         let shutdown = until_signal()?;
         let options = ringfort_control::ServerOptions {
             socket: places.server_socket(),
-            state_dir: places.state.clone(),
+            database: places.state.join("server.db"),
+            sealing_key: places.state.join("server.key"),
+            host: crate::host::host_name()?,
             clock: Arc::new(SystemClock),
             shutdown,
         };
@@ -33,17 +35,20 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<ExitCode> {
     let places = Places::resolve(&args.folders)?;
     places.prepare()?;
     runtime()?.block_on(async {
+        let tracker = TaskTracker::new();
         let options = ringfort_agent::AgentOptions {
             run_dir: places.run.clone(),
             server_socket: places.server_socket(),
             metrics: Some(args.metrics),
             clock: Arc::new(SystemClock),
             children: ringfort_agent::Children::new(),
+            tracker: tracker.clone(),
             shutdown: until_signal()?,
         };
-        let agent = ringfort_agent::Agent::start(options).await.context("cannot start the agent")?;
+        ringfort_agent::Agent::start(options).await.context("cannot start the agent")?;
         tracing::info!(run = %places.run.display(), "agent serves");
-        agent.serve().await;
+        tracker.close();
+        tracker.wait().await;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -52,7 +57,10 @@ pub(crate) fn agent(args: &AgentArgs) -> anyhow::Result<ExitCode> {
 pub(crate) fn proxy(args: &ProxyArgs) -> anyhow::Result<ExitCode> {
     bind_to_parent(args.parent)?;
     let places = Places::resolve(&args.folders)?;
-    let name = args.workload.parse().with_context(|| format!("`{}` is no workload name", args.workload))?;
+    let name = args
+        .workload
+        .parse()
+        .with_context(|| format!("`{}` is no workload name", args.workload))?;
     let threads = match args.threads {
         Some(threads) => threads.max(1),
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -76,10 +84,12 @@ pub(crate) fn proxy(args: &ProxyArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn demo_service(args: &DemoServiceArgs) -> anyhow::Result<ExitCode> {
     let program = args.name.parse().context("no such program")?;
-    let upstreams = ringfort_demo::Upstreams::read(variable)?;
+    let options = ringfort_demo::ServeOptions::read(variable)?;
     runtime()?.block_on(async {
         let shutdown = until_signal()?;
-        ringfort_demo::serve(program, args.port, upstreams, shutdown).await.context("the program ended")
+        ringfort_demo::serve(program, args.port, options, shutdown)
+            .await
+            .context("the program ended")
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,9 @@ pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let places = Places::resolve(&args.folders)?;
     let proxies = of_proxies(&places.proxies()).await?;
     let server = match admin::server(&places.server_socket()).await {
-        Ok(mut client) => client.status(StatusRequest {}).await.map(tonic::Response::into_inner).ok(),
+        Ok(mut client) => {
+            client.status(StatusRequest {}).await.map(tonic::Response::into_inner).ok()
+        }
         Err(error) => {
             tracing::debug!(%error, "server away");
             None
@@ -44,14 +46,17 @@ pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 /// Asks each proxy of this host; one that does not answer stands with its error.
 async fn of_proxies(folder: &Path) -> anyhow::Result<BTreeMap<String, Value>> {
     let mut found = BTreeMap::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("nothing runs here: cannot read `{}` (pass --run DIR)", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| {
+        format!("nothing runs here: cannot read `{}` (pass --run DIR)", folder.display())
+    })?;
     for entry in entries {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let Some(name) = name.strip_suffix(".sock") else { continue };
         let status = match admin::proxy(&path, "/status").await {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).context("a proxy answered with bad JSON")?,
+            Ok(Some(bytes)) => {
+                serde_json::from_slice(&bytes).context("a proxy answered with bad JSON")?
+            }
             Ok(None) => json!({ "error": "the proxy has no status" }),
             Err(error) => json!({ "error": format!("{error:#}") }),
         };
@@ -102,11 +107,17 @@ fn text_report(server: Option<&StatusResponse>, proxies: &BTreeMap<String, Value
                 wall(server.applied_at_ms),
                 terminal::escape(&server.author),
             ));
-            text.push_str(&format!("rings not in force: {}\n", server.rings_not_in_force.join(", ")));
+            text.push_str(&format!(
+                "rings not in force: {}\n",
+                server.rings_not_in_force.join(", ")
+            ));
         }
         None => text.push_str("the server is away: proxies serve their last good snapshot\n"),
     }
-    text.push_str(&format!("{:<20}{:<14}{:<10}{:<14}{:<14}\n", "PROXY", "STATE", "REVISION", "DIGEST", "CERTIFICATE"));
+    text.push_str(&format!(
+        "{:<20}{:<14}{:<10}{:<14}{:<14}\n",
+        "PROXY", "STATE", "REVISION", "DIGEST", "CERTIFICATE"
+    ));
     for (name, status) in proxies {
         text.push_str(&row(name, status, server.map(|server| server.revision)));
     }
@@ -117,7 +128,9 @@ fn row(name: &str, status: &Value, head: Option<u64>) -> String {
     if let Some(error) = status.get("error").and_then(Value::as_str) {
         return format!("{name:<20}{:<14}{}\n", "unreachable", terminal::escape(error));
     }
-    let text = |key: &str| status.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default();
+    let text = |key: &str| {
+        status.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
+    };
     let revision = number(status, "revision").unwrap_or(0);
     let behind = match head {
         Some(head) if head != revision => format!("  behind {head}"),

@@ -40,10 +40,16 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(serve(&args.fleet, places, files, &fleet))
 }
 
-async fn serve(folder: &Path, places: Places, files: Vec<FleetFile>, fleet: &Fleet) -> anyhow::Result<ExitCode> {
+async fn serve(
+    folder: &Path,
+    places: Places,
+    files: Vec<FleetFile>,
+    fleet: &Fleet,
+) -> anyhow::Result<ExitCode> {
     let shutdown = until_signal()?;
     let base = std::path::absolute(fleet_folder::folder_of(folder))?;
-    let mut host = Host::start(places, base, fleet.compile(Revision::NONE).host_plan.metrics_bind).await?;
+    let mut host =
+        Host::start(places, base, fleet.compile(Revision::NONE).host_plan.metrics_bind).await?;
     let started = async {
         let applied = host.apply(files.clone(), "up").await?;
         println!("{}", sentence(&applied));
@@ -71,7 +77,7 @@ async fn announce(host: &Host, fleet: &Fleet) -> anyhow::Result<()> {
 }
 
 /// Applies edits until the end; a bad edit is reported and changes nothing.
-async fn follow(
+pub(super) async fn follow(
     folder: &Path,
     host: &mut Host,
     mut files: Vec<FleetFile>,
@@ -113,7 +119,11 @@ async fn follow(
 }
 
 /// Reads the folder and applies it when it differs from `known`.
-async fn reload(folder: &Path, host: &mut Host, known: &[FleetFile]) -> anyhow::Result<Option<Vec<FleetFile>>> {
+async fn reload(
+    folder: &Path,
+    host: &mut Host,
+    known: &[FleetFile],
+) -> anyhow::Result<Option<Vec<FleetFile>>> {
     let files = fleet_folder::read(folder)?;
     let same = files.len() == known.len()
         && files.iter().zip(known).all(|(new, old)| new.path == old.path && new.bytes == old.bytes);
