@@ -4,9 +4,16 @@
 //! thread's memory, as the proxy does. Without arguments it runs once, small.
 //!
 //! ```text
-//! cargo bench -p ringfort-policy --bench decision --no-run
-//! valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/decision-HASH 10000 1000
+//! cargo bench -p ringfort-policy --bench decision --no-run        # prints `Executable ... (PROGRAM)`
+//! valgrind --tool=callgrind --callgrind-out-file=/dev/null PROGRAM POLICIES DECISIONS
+//!                                                                 # prints `Collected : INSTRUCTIONS` on stderr
+//! cost(POLICIES) = (instructions(POLICIES, 5000) - instructions(POLICIES, 0)) / 5000
+//! cost(10000) / cost(10) <= 1.10
 //! ```
+//!
+//! Measured with Cedar 4.14.1, two candidates with conditions: 54 800 instructions among 10 policies, 54 600 among
+//! 10 000; from memory 1 450 and 1 480. Hash seeds differ from run to run, and building 10 000 policies varies by about
+//! a million instructions with them: with fewer than 5 000 decisions that shows.
 
 use std::{error::Error, io::Write};
 

@@ -1,9 +1,13 @@
 //! One row per kind of problem, each with the legal spelling beside it.
 
-use ringfort_model::{Name, snapshot::Protocol};
+use proptest::{prelude::*, sample::select};
+use ringfort_model::{
+    Name,
+    snapshot::{PolicySlice, Protocol},
+};
 
 use super::*;
-use crate::{NamedEdge, NamedRoute, NamedService};
+use crate::{Authorizer, NamedEdge, NamedRoute, NamedService};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -447,3 +451,69 @@ fn every_kind_has_a_code_of_its_own() {
     let codes: BTreeSet<&str> = ProblemKind::ALL.iter().map(|kind| kind.code()).collect();
     assert_eq!(codes.len(), ProblemKind::ALL.len());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a file holds, its problems lie inside it, and a file without problems can be enforced.
+    #[test]
+    fn any_text_is_answered(
+        words in prop::collection::vec(select(&SOUP[..]), 0..40),
+        whole in any::<bool>(),
+    ) {
+        let soup = words.concat();
+        let text = if whole {
+            format!("permit (principal, action == Action::\"call\", resource) when {{ {soup} }};")
+        } else {
+            soup
+        };
+        let file = PolicyFile { path: "shop.cedar".to_owned(), text };
+        let problems = check(&names(), std::slice::from_ref(&file));
+        for problem in &problems {
+            let span = &problem.span;
+            prop_assert!(file.text.get(span.offset..span.offset + span.len).is_some(), "{problem:?}");
+            let line = file.text.get(..span.offset).unwrap().matches('\n').count() + 1;
+            prop_assert_eq!(usize::try_from(span.line).unwrap(), line);
+        }
+        if problems.is_empty() {
+            let policies = crate::split(&file).unwrap();
+            let slice = PolicySlice { policies, ..PolicySlice::default() };
+            prop_assert!(Authorizer::new(&slice).is_ok());
+        }
+    }
+}
+
+const SOUP: [&str; 32] = [
+    "permit ",
+    "forbid ",
+    "(principal, action, resource)",
+    ";",
+    "when ",
+    "unless ",
+    "{ ",
+    " }",
+    "(",
+    ")",
+    "[",
+    "]",
+    "context",
+    ".http",
+    ".source",
+    " has ",
+    "http ",
+    "é ",
+    " && ",
+    " || ",
+    "!",
+    " == ",
+    "\"é\\\"\" ",
+    "\"/a*\" ",
+    " like ",
+    "Service::\"x\" ",
+    "principal ",
+    " in ",
+    "// c;\n",
+    "\r\n",
+    "\"",
+    "@id(\"a\") ",
+];
