@@ -160,13 +160,15 @@ impl Supervisor {
         self.inner.table.subscribe()
     }
 
-    /// Ends everything in order and returns when nothing runs any more; later plans are refused.
+    /// Ends everything in order and returns when nothing runs any more; later plans are refused, and the queue of
+    /// lines comes to its end.
     pub async fn shutdown(&self) {
         let mut plan = self.inner.plan.lock().await;
         plan.is_closed = true;
         let keys: Vec<_> = plan.specs.keys().cloned().collect();
         self.inner.stop(&mut plan, &keys).await;
         plan.specs.clear();
+        self.inner.sink.close();
     }
 
     /// Ends by force whatever is being stopped, now and later: what a second Ctrl-C asks for.

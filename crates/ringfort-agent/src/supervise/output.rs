@@ -3,10 +3,7 @@
 //! # Invariants
 //! A child is never held up by whoever reads its lines: a full queue drops lines and later says how many.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
@@ -43,30 +40,42 @@ pub enum OutputSource {
 /// Where lines go; clones share the queue and the count of what was dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
-    lines: mpsc::Sender<OutputLine>,
-    dropped: Arc<AtomicU64>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// `None` once the last child has ended, so that the reader comes to an end.
+    lines: Option<mpsc::Sender<OutputLine>>,
+    dropped: u64,
 }
 
 impl Sink {
     pub(super) fn new(lines: mpsc::Sender<OutputLine>) -> Self {
-        Self { lines, dropped: Arc::default() }
+        Self { queue: Arc::new(Mutex::new(Queue { lines: Some(lines), dropped: 0 })) }
     }
 
     /// Puts a line into the queue, or counts it as dropped.
     pub(super) fn put(&self, child: &ChildKey, source: OutputSource, text: String) {
-        let missing = self.dropped.load(Ordering::Relaxed);
-        if missing > 0 {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Queue { lines: Some(lines), dropped } = &mut *queue else { return };
+        if *dropped > 0 {
             let text =
-                format!("{missing} lines were dropped: they came faster than they were read");
-            let notice =
-                OutputLine { child: child.clone(), source: OutputSource::Supervisor, text };
-            if self.lines.try_send(notice).is_ok() {
-                self.dropped.fetch_sub(missing, Ordering::Relaxed);
+                format!("{dropped} lines were dropped: they came faster than they were read");
+            let source = OutputSource::Supervisor;
+            let notice = OutputLine { child: child.clone(), source, text };
+            if lines.try_send(notice).is_ok() {
+                *dropped = 0;
             }
         }
-        if self.lines.try_send(OutputLine { child: child.clone(), source, text }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if lines.try_send(OutputLine { child: child.clone(), source, text }).is_err() {
+            *dropped = dropped.saturating_add(1);
         }
+    }
+
+    /// Ends the queue: the reader gets what is in it, and then the end.
+    pub(super) fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).lines = None;
     }
 
     /// Reads lines of a child until its end of the pipe is closed.

@@ -183,6 +183,7 @@ async fn everything_stops_from_the_edge_inwards() {
     }
     fixture.supervisor.shutdown().await;
     assert_eq!(fs::read_to_string(&log).unwrap(), "Gateway\nSidecar\nProgram\nServer\n");
+    while fixture.lines.recv().await.is_some() {}
     let late = fixture.supervisor.set_plan(Vec::new()).await;
     assert_eq!(late, Err(SetPlanError::ShuttingDown));
 }
