@@ -10,18 +10,25 @@
 //! - A request is judged by the state that was in force when it arrived, once.
 //! - The data path takes no lock and crosses no thread.
 
+mod admin;
 mod answer;
 mod authorize;
 mod body;
 mod connection;
 mod credentials;
 mod exchange;
+mod explain;
+mod files;
 mod head;
+mod identity;
+mod keeper;
+mod link;
 mod listeners;
 mod live;
 mod plane;
 mod request;
 mod route;
+mod run;
 mod socket;
 mod tcp;
 mod thread;
@@ -32,7 +39,8 @@ mod witness;
 pub use credentials::Credentials;
 pub use listeners::ListenError;
 pub use live::{BuildLiveError, LiveParts};
-pub use plane::{ApplyError, DataPlane, PlaneOptions, PlaneView, Socket};
+pub use plane::{ApplyError, DataPlane, LogTarget, PlaneOptions, PlaneView, Socket};
+pub use run::{ProxyOptions, RunProxyError, run};
 pub use witness::{
     LogSink,
     decisions::{DecidedBy, DecidedRequest, Decision, Step},

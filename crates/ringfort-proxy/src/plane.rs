@@ -37,13 +37,14 @@ use crate::{
 const COMMANDS_MAX: usize = 8;
 
 /// What a data plane is made with.
+#[derive(Debug, Clone)]
 pub struct PlaneOptions {
     /// Data threads.
     pub threads: NonZero<u16>,
     /// Wall clock, for logs.
     pub clock: Arc<dyn WallClock>,
     /// Where access-log lines go.
-    pub log: LogSink,
+    pub log: LogTarget,
     /// Where refusals are appended.
     pub decisions_file: Option<PathBuf>,
     /// The mTLS port of last time; 0 for any.
@@ -52,9 +53,30 @@ pub struct PlaneOptions {
     pub process: u64,
 }
 
-impl std::fmt::Debug for PlaneOptions {
+/// Where access-log lines go.
+#[derive(Clone)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// What this makes.
+    Sink(Arc<dyn Fn() -> LogSink + Send + Sync>),
+}
+
+impl std::fmt::Debug for LogTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PlaneOptions({} threads)", self.threads)
+        f.write_str(match self {
+            Self::Stdout => "stdout",
+            Self::Sink(_) => "sink",
+        })
+    }
+}
+
+impl LogTarget {
+    fn open(&self) -> LogSink {
+        match self {
+            Self::Stdout => Box::new(io::stdout()),
+            Self::Sink(open) => open(),
+        }
     }
 }
 
@@ -113,11 +135,11 @@ impl DataPlane {
     ///
     /// # Errors
     /// [`ApplyError`]; nothing runs then.
-    pub async fn start(options: PlaneOptions, parts: LiveParts) -> Result<Self, ApplyError> {
-        let (witness, writer) =
-            Witness::start(options.log, options.decisions_file).map_err(ApplyError::Thread)?;
+    pub async fn start(options: &PlaneOptions, parts: &LiveParts) -> Result<Self, ApplyError> {
+        let (witness, writer) = Witness::start(options.log.open(), options.decisions_file.clone())
+            .map_err(ApplyError::Thread)?;
         let lasting = Lasting::new(Arc::clone(&witness.metrics));
-        let live = Arc::new(Live::new(&parts, &lasting, None)?);
+        let live = Arc::new(Live::new(parts, &lasting, None)?);
         let cut = Arc::<AtomicU64>::default();
         let mut threads = Vec::new();
         for index in 0..options.threads.get() {
@@ -200,6 +222,18 @@ impl DataPlane {
             Socket::HttpProxy => ListenerKey::HttpProxy,
         };
         self.bound.get(&key).copied()
+    }
+
+    /// Every socket, for people: what it is for, and where.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let purpose = |key: &ListenerKey| match key {
+            ListenerKey::Gateway(bind) => format!("gateway {bind}"),
+            ListenerKey::Inbound => "inbound".to_owned(),
+            ListenerKey::Outbound(callee) => format!("outbound {callee}"),
+            ListenerKey::HttpProxy => "http_proxy".to_owned(),
+        };
+        self.bound.iter().map(|(key, address)| (purpose(key), *address)).collect()
     }
 
     /// The revision in force.

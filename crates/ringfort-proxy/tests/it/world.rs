@@ -24,7 +24,7 @@ use ringfort_model::{
     spiffe::WorkloadKind,
 };
 use ringfort_policy::generated;
-use ringfort_proxy::{Credentials, DataPlane, LiveParts, PlaneOptions};
+use ringfort_proxy::{Credentials, DataPlane, LiveParts, LogTarget, PlaneOptions};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 /// 2026-11-22T18:00:00Z, for ever.
@@ -324,13 +324,16 @@ impl Proxy {
         let options = PlaneOptions {
             threads: NonZero::new(threads).unwrap(),
             clock: Arc::new(FixedClock),
-            log: Box::new(log.clone()),
+            log: {
+                let log = log.clone();
+                LogTarget::Sink(Arc::new(move || Box::new(log.clone())))
+            },
             decisions_file: None,
             inbound_port: 0,
             process: 7,
         };
         let parts = parts(snapshot, &credentials, &public, BTreeMap::new());
-        let plane = DataPlane::start(options, parts).await.unwrap();
+        let plane = DataPlane::start(&options, &parts).await.unwrap();
         Self { plane, log, authority: credentials, public }
     }
 
