@@ -88,7 +88,8 @@ impl Admin for AdminService {
             return Err(Status::failed_precondition("no fleet is in force: run `ringfort apply`"));
         };
         let request = request.into_inner();
-        explain::explain(in_force, &request)
+        let classes = in_force.classes.values();
+        explain::explain(classes.map(|class| class.content.snapshot.as_ref()), &request)
             .map(Response::new)
             .map_err(|refusal| Status::invalid_argument(refusal.to_string()))
     }

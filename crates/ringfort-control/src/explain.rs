@@ -1,164 +1,283 @@
-//! One request walked through the rings on paper: what each would say, and which line of the fleet makes it say so.
+//! What would happen to a request, ring by ring, by the same decisions the proxies take.
 //!
-//! Uses what the proxies use: the compiled snapshots, the canonical reading, the policy engine. Looks at a request
-//! without headers; routes that demand a header are left out.
+//! Pure: reads compiled snapshots, asks the policy engine, and says what each ring would say, with the line that
+//! decides and the smallest change that would allow a refused request. For operators only.
 
-use std::{fmt::Write as _, net::Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
+use ringfort_fleet::{FleetFile, render};
 use ringfort_model::{
-    CanonicalRequest, Name, Normalization, Ring, Snapshot,
+    CanonicalRequest, Name, Revision, Ring, Snapshot,
     canonical::{HostField, HttpVersion, RawRequest},
-    snapshot::{Caller, Gateway, LocalService, Protocol, Role, Route, RouteAction},
+    snapshot::{Caller, Role, Route, RouteAction, Sidecar},
 };
-use ringfort_policy::{Authorizer, Explanation, HttpFacts, Question, Verdict};
-use ringfort_wire::v1;
+use ringfort_policy::{Authorizer, HttpFacts, Question, Verdict};
+use ringfort_wire::v1::{ExplainRequest, ExplainResponse, RingReport};
 
-use crate::world::InForce;
-
-/// Why a question cannot be walked.
+/// Why a request cannot be explained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ExplainRequestError {
-    /// A name that is none.
-    #[error("`{0}` is no service or gateway of the fleet")]
-    Unknown(String),
-    /// The callee takes no calls.
-    #[error("`{0}` only calls: nothing listens there")]
-    NoListener(Name),
-    /// An HTTP service is asked without a request.
-    #[error("`{0}` speaks HTTP: say method and path, as in `GET /`")]
-    NoRequest(Name),
-    /// The compiled policies cannot be evaluated; an apply would have refused them.
+pub enum ExplainRequestError {
+    /// The fleet itself is refused.
+    #[error("the fleet is not valid:\n{0}")]
+    Fleet(String),
+    /// A name is not in the fleet.
+    #[error("the fleet has no {kind} named `{name}`")]
+    Unknown {
+        /// `workload` or `service`.
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+    },
+    /// The policies of the callee cannot be read; the compiler refuses such a fleet, so this is a fault of ours.
     #[error("the policies of `{0}` cannot be evaluated")]
     Policies(Name),
+    /// An HTTP service needs a method and a path.
+    #[error("`{0}` speaks HTTP: give a method and a path, e.g. `GET /`")]
+    NoRequest(Name),
 }
 
-/// The walk so far.
-#[derive(Debug, Default)]
-struct Walk {
-    rings: Vec<v1::RingReport>,
-    refused: bool,
-}
-
-/// What a ring says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Says {
-    Pass,
-    Refuse,
-    NotInForce,
-}
-
-/// Walks one request.
+/// Explains a request against files that are not applied.
 ///
 /// # Errors
-/// [`ExplainRequestError`]: the question names nothing of this fleet.
-pub(crate) fn explain(
-    in_force: &InForce,
-    request: &v1::ExplainRequest,
-) -> Result<v1::ExplainResponse, ExplainRequestError> {
-    let mut walk = Walk::default();
-    let not_built = "packets are not filtered by this build";
-    walk.says(Ring::Firewall, Says::NotInForce, not_built.to_owned(), None);
+/// As [`explain`], and [`ExplainRequestError::Fleet`] for files with errors.
+pub fn explain_files(
+    files: &[FleetFile],
+    request: &ExplainRequest,
+) -> Result<ExplainResponse, ExplainRequestError> {
+    let loaded = ringfort_fleet::load(files);
+    let Some(fleet) = loaded.fleet else {
+        return Err(ExplainRequestError::Fleet(render::text(&loaded.problems, false)));
+    };
+    explain(fleet.compile(Revision::NONE).snapshots.values(), request)
+}
+
+/// Walks one request through the rings of a fleet, given as the snapshots of all its classes.
+///
+/// # Errors
+/// [`ExplainRequestError::Unknown`] and [`ExplainRequestError::NoRequest`] when the question has no meaning.
+pub(crate) fn explain<'s>(
+    snapshots: impl IntoIterator<Item = &'s Snapshot>,
+    request: &ExplainRequest,
+) -> Result<ExplainResponse, ExplainRequestError> {
+    let fleet = View(snapshots.into_iter().collect());
+    let mut walk = Walk::new();
     if request.r#as.is_empty() {
-        visit(in_force, request, &mut walk)?;
+        visitor(&fleet, request, &mut walk)?;
     } else {
-        let caller = workload(in_force, &request.r#as)?;
-        let callee = workload(in_force, &request.to)?;
-        call(caller, callee, &asked(request, callee), &mut walk)?;
+        let (caller, callee) = (&request.r#as, &request.to);
+        let caller = fleet.named(caller).ok_or_else(|| unknown("workload", caller))?;
+        let callee = fleet.named(callee).ok_or_else(|| unknown("service", callee))?;
+        let host = inner_host(callee);
+        let asked = Asked { method: &request.method, target: &request.target, host: &host };
+        call(&caller.workload, callee, &asked, &mut walk)?;
     }
-    let load = "timeouts and the concurrency cap apply; rate limits and breakers are not built";
-    walk.says(Ring::Load, Says::NotInForce, load.to_owned(), None);
-    walk.says(Ring::Supply, Says::NotInForce, "builds are not attested yet".to_owned(), None);
-    let witness = "the decision is counted, and logged unless it is a sampled success";
-    walk.rings.push(ring_report(Ring::Witness, "pass", witness.to_owned(), None));
-    let text = walk.text();
-    Ok(v1::ExplainResponse { allowed: !walk.refused, rings: walk.rings, text })
+    Ok(walk.finish())
 }
 
-/// A request as it reaches one proxy.
-#[derive(Debug, Clone)]
-struct Asked {
-    method: String,
-    target: String,
-    host: String,
+fn unknown(kind: &'static str, name: &str) -> ExplainRequestError {
+    ExplainRequestError::Unknown { kind, name: name.to_owned() }
 }
 
-fn asked(request: &v1::ExplainRequest, callee: &Snapshot) -> Asked {
-    let host = format!("{}.fleet.internal", callee.workload);
-    Asked { method: request.method.clone(), target: request.target.clone(), host }
+/// The host by which a program calls a service.
+fn inner_host(callee: &Snapshot) -> String {
+    format!("{}.fleet.internal", callee.workload)
 }
 
-fn workload<'w>(in_force: &'w InForce, name: &str) -> Result<&'w Snapshot, ExplainRequestError> {
-    let rule = in_force.rules.workloads.get(name);
-    let class = rule.and_then(|rule| in_force.classes.get(&rule.id));
-    let snapshot = class.map(|class| class.content.snapshot.as_ref());
-    snapshot.ok_or_else(|| ExplainRequestError::Unknown(name.to_owned()))
+/// Finds snapshots by name.
+struct View<'f>(Vec<&'f Snapshot>);
+
+impl<'f> View<'f> {
+    fn named(&self, name: &str) -> Option<&'f Snapshot> {
+        self.0.iter().copied().find(|snapshot| snapshot.workload.as_str() == name)
+    }
+
+    /// The gateway that answers a host, with its routes.
+    fn gateway_of(&self, host: &str) -> Option<(&'f Snapshot, &'f [std::sync::Arc<Route>])> {
+        self.0.iter().copied().find_map(|snapshot| match &snapshot.role {
+            Role::Gateway(gateway) => {
+                let mut hosts = gateway.listeners.iter().flat_map(|listener| &listener.hosts);
+                hosts.any(|known| known == host).then_some((snapshot, gateway.routes.as_slice()))
+            }
+            Role::Sidecar(_) => None,
+        })
+    }
 }
 
-/// The walk from one workload to a service's own sidecar.
+/// A request as it was typed.
+struct Asked<'a> {
+    method: &'a str,
+    target: &'a str,
+    host: &'a str,
+}
+
+/// A workload calls a service.
 fn call(
-    caller: &Snapshot,
+    caller: &Name,
     callee: &Snapshot,
-    asked: &Asked,
+    asked: &Asked<'_>,
     walk: &mut Walk,
 ) -> Result<(), ExplainRequestError> {
-    let none = || ExplainRequestError::NoListener(callee.workload.clone());
-    let Role::Sidecar(sidecar) = &callee.role else { return Err(none()) };
-    let local = sidecar.local.as_ref().ok_or_else(none)?;
-    let edge = sidecar.callers.get(caller.workload.as_str());
-    let canonical = protocol_ring(callee, local, asked)?;
-    let facts = canonical.as_ref().and_then(|read| read.as_ref().ok());
-    let explanation = call_policy(caller, callee, edge, facts)?;
-    match edge {
-        Some(_edge) => {
-            let detail =
-                format!("`{}` and `{}` prove themselves by mTLS", caller.class, callee.class);
-            walk.says(Ring::Transport, Says::Pass, detail, None);
-        }
-        None => {
-            let nearest = nearest(&explanation);
-            let (from, to) = (&caller.workload, &callee.workload);
-            let detail = format!("`{to}` admits no `{from}`: the handshake is refused{nearest}");
-            walk.says(Ring::Transport, Says::Refuse, detail, None);
-        }
-    }
-    match &canonical {
-        None => walk.says(Ring::Protocol, Says::Pass, "bytes over TCP".to_owned(), None),
-        Some(Ok(read)) => {
-            let detail = format!("reads as `{} {}`", read.method(), read.key());
-            walk.says(Ring::Protocol, Says::Pass, detail, None);
-        }
-        Some(Err(reason)) => {
-            walk.says(Ring::Protocol, Says::Refuse, format!("400: {reason}"), None);
-        }
-    }
-    not_built_inside(walk);
-    policy_ring(&explanation, walk);
+    let service = &callee.workload;
+    let Role::Sidecar(sidecar) = &callee.role else {
+        return Err(unknown("service", service.as_str()));
+    };
+    let authorizer = Authorizer::new(&callee.policies)
+        .map_err(|_fault| ExplainRequestError::Policies(service.clone()))?;
+    let Some(edge) = sidecar.callers.get(caller) else {
+        let question = Question::Call { caller, service, operation: None, http: None };
+        let change = authorizer.explain(&question).nearest;
+        let change = change.map_or_else(String::new, |change| format!("; to allow it, {change}"));
+        walk.refuse(
+            Ring::Transport,
+            format!("`{service}` accepts no handshake of `{caller}`: there is no edge between them{change}"),
+            String::new(),
+        );
+        return Ok(());
+    };
+    walk.pass(Ring::Transport, format!("`{caller}` proves {} and `{service}` accepts it", edge.id));
+    let canonical = match protocol(sidecar, service, asked, walk)? {
+        Read::Refused => return Ok(()),
+        Read::Bytes => None,
+        Read::Request(request) => Some(request),
+    };
+    let operation = canonical.as_ref().and_then(|request| operation(edge, request));
+    let question = Question::Call {
+        caller,
+        service,
+        operation: operation.as_deref(),
+        http: canonical.as_ref().map(facts),
+    };
+    policy(&authorizer, &question, walk);
     Ok(())
 }
 
-/// How the callee reads the request; `None` for TCP.
-fn protocol_ring(
-    callee: &Snapshot,
-    local: &LocalService,
-    asked: &Asked,
-) -> Result<Option<Result<CanonicalRequest, String>>, ExplainRequestError> {
-    if local.protocol == Protocol::Tcp {
-        return Ok(None);
-    }
-    if asked.method.is_empty() || asked.target.is_empty() {
-        return Err(ExplainRequestError::NoRequest(callee.workload.clone()));
-    }
-    Ok(Some(canonical(asked, local.normalization, local.limits.url)))
+/// What a service's sidecar makes of what arrives.
+enum Read {
+    /// It refuses.
+    Refused,
+    /// Bytes without requests.
+    Bytes,
+    /// One canonical request.
+    Request(CanonicalRequest),
 }
 
-fn canonical(
-    asked: &Asked,
-    normalization: Normalization,
-    url_max: ringfort_model::ByteCount,
-) -> Result<CanonicalRequest, String> {
+/// Ring `protocol` at a service.
+fn protocol(
+    sidecar: &Sidecar,
+    service: &Name,
+    asked: &Asked<'_>,
+    walk: &mut Walk,
+) -> Result<Read, ExplainRequestError> {
+    let Some(local) = &sidecar.local else { return Err(unknown("service", service.as_str())) };
+    if !local.protocol.is_http() {
+        walk.pass(Ring::Protocol, format!("`{service}` speaks bytes: there is no request to read"));
+        return Ok(Read::Bytes);
+    }
+    if asked.method.is_empty() {
+        return Err(ExplainRequestError::NoRequest(service.clone()));
+    }
+    let read = canonical(asked).and_then(|request| {
+        request.require(local.normalization)?;
+        request.fits(local.limits.url)?;
+        Ok(request)
+    });
+    match read {
+        Ok(request) => {
+            let read = format!("read as {} {}", request.method(), request.key());
+            walk.pass(Ring::Protocol, read);
+            Ok(Read::Request(request))
+        }
+        Err(error) => {
+            walk.refuse(Ring::Protocol, error.to_string(), String::new());
+            Ok(Read::Refused)
+        }
+    }
+}
+
+/// Somebody outside asks a gateway.
+fn visitor(
+    fleet: &View<'_>,
+    request: &ExplainRequest,
+    walk: &mut Walk,
+) -> Result<(), ExplainRequestError> {
+    let host = request.to.to_ascii_lowercase();
+    let asked = Asked { method: &request.method, target: &request.target, host: &host };
+    let Some((gateway, routes)) = fleet.gateway_of(&host) else {
+        let detail = format!("no gateway answers the host `{host}`: 421");
+        walk.refuse(Ring::Protocol, detail, String::new());
+        return Ok(());
+    };
+    walk.pass(Ring::Transport, format!("gateway `{}` answers `{host}`", gateway.workload));
+    let canonical = match canonical(&asked) {
+        Ok(canonical) => canonical,
+        Err(error) => {
+            walk.refuse(Ring::Protocol, error.to_string(), String::new());
+            return Ok(());
+        }
+    };
+    let Some(route) = find_route(routes, &canonical) else {
+        let (method, key) = (canonical.method(), canonical.key());
+        let detail = format!("no route takes {method} {key} on `{host}`");
+        walk.refuse(Ring::Protocol, detail, String::new());
+        return Ok(());
+    };
+    let upstream = match &route.action {
+        RouteAction::Redirect { .. } => None,
+        RouteAction::To { peer, rewrite } => Some((peer, rewrite)),
+    };
+    let sent = match upstream.and_then(|(_, rewrite)| rewrite.as_ref()) {
+        Some(rewrite) => canonical.rewritten(rewrite),
+        None => Ok(canonical),
+    };
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(error) => {
+            walk.refuse(Ring::Protocol, error.to_string(), route.place.to_string());
+            return Ok(());
+        }
+    };
+    let taken =
+        format!("route `{}` takes it, read as {} {}", route.name, sent.method(), sent.key());
+    walk.pass_at(Ring::Protocol, taken, route.place.to_string());
+    let authorizer = Authorizer::new(&gateway.policies)
+        .map_err(|_fault| ExplainRequestError::Policies(gateway.workload.clone()))?;
+    let question = Question::Visit {
+        route: &route.name,
+        operation: None,
+        http: facts(&sent),
+        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    policy(&authorizer, &question, walk);
+    let callee = upstream.and_then(|(peer, _)| fleet.named(peer.as_str()));
+    if let (false, Some(callee)) = (walk.is_refused(), callee) {
+        let target = sent.target().to_owned();
+        let host = inner_host(callee);
+        let inner = Asked { method: sent.method(), target: &target, host: &host };
+        walk.next_hop(format!("then `{}` calls `{}`", gateway.workload, callee.workload));
+        call(&gateway.workload, callee, &inner, walk)?;
+    }
+    Ok(())
+}
+
+/// The most specific route that takes the request; header conditions are taken as met.
+fn find_route<'r>(
+    routes: &'r [std::sync::Arc<Route>],
+    request: &CanonicalRequest,
+) -> Option<&'r Route> {
+    let rules = routes.iter().flat_map(|route| route.matches.iter().map(move |rule| (route, rule)));
+    let takes = rules.filter(|(_, rule)| {
+        rule.host == request.host()
+            && (rule.methods.is_empty()
+                || rule.methods.iter().any(|method| method == request.method()))
+            && rule.path.matches(request.key())
+    });
+    takes.max_by(|(_, one), (_, other)| one.path.cmp(&other.path)).map(|(route, _)| &**route)
+}
+
+fn canonical(asked: &Asked<'_>) -> Result<CanonicalRequest, ringfort_model::CanonicaliseError> {
     let (path, query) = match asked.target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
-        None => (asked.target.as_str(), None),
+        None => (asked.target, None),
     };
     let raw = RawRequest {
         method: asked.method.as_bytes(),
@@ -168,216 +287,145 @@ fn canonical(
         host: HostField::One(asked.host.as_bytes()),
         version: HttpVersion::Http11,
     };
-    CanonicalRequest::parse_for(&raw, normalization, url_max).map_err(|fault| fault.to_string())
-}
-
-fn call_policy(
-    caller: &Snapshot,
-    callee: &Snapshot,
-    edge: Option<&Caller>,
-    request: Option<&CanonicalRequest>,
-) -> Result<Explanation, ExplainRequestError> {
-    let authorizer = authorizer(callee)?;
-    let listed = edge.and_then(|edge| edge.operations.as_ref());
-    let operation = request.and_then(|request| {
-        listed?.iter().find(|operation| operation.covers(request)).map(ToString::to_string)
-    });
-    Ok(authorizer.explain(&Question::Call {
-        caller: &caller.workload,
-        service: &callee.workload,
-        operation: operation.as_deref(),
-        http: request.map(facts),
-    }))
-}
-
-fn authorizer(snapshot: &Snapshot) -> Result<Authorizer, ExplainRequestError> {
-    let made = Authorizer::new(&snapshot.policies);
-    made.map_err(|_unreadable| ExplainRequestError::Policies(snapshot.workload.clone()))
+    CanonicalRequest::parse(&raw, ringfort_model::ByteCount::kib(64))
 }
 
 fn facts(request: &CanonicalRequest) -> HttpFacts<'_> {
     HttpFacts { method: request.method(), host: request.host(), path: request.key() }
 }
 
-/// The walk of a visitor through a gateway, then to the service behind the route.
-fn visit(
-    in_force: &InForce,
-    request: &v1::ExplainRequest,
-    walk: &mut Walk,
-) -> Result<(), ExplainRequestError> {
-    let asked = Asked {
-        method: request.method.clone(),
-        target: request.target.clone(),
-        host: request.to.clone(),
-    };
-    let found = in_force.classes.values().find_map(|class| {
-        let snapshot = class.content.snapshot.as_ref();
-        let Role::Gateway(gateway) = &snapshot.role else { return None };
-        let answers = gateway.listeners.iter().find(|one| one.hosts.contains(&asked.host))?;
-        Some((snapshot, gateway, answers))
-    });
-    let Some((snapshot, gateway, listener)) = found else {
-        let detail = format!("421: no gateway answers for host `{}`", asked.host);
-        walk.says(Ring::Transport, Says::Refuse, detail, None);
-        return Ok(());
-    };
-    let name = &snapshot.workload;
-    let tls = if listener.tls.is_some() { "TLS" } else { "plain HTTP on loopback" };
-    walk.says(Ring::Transport, Says::Pass, format!("gateway `{name}` answers by {tls}"), None);
-    let Some((route, read)) = routed(gateway, &asked, listener.limits.url, walk) else {
-        return Ok(());
-    };
-    not_built_inside(walk);
-    let explanation = authorizer(snapshot)?.explain(&Question::Visit {
-        route: &route.name,
-        operation: None,
-        http: facts(&read),
-        client_ip: Ipv4Addr::LOCALHOST.into(),
-    });
-    policy_ring(&explanation, walk);
-    if let RouteAction::To { peer, .. } = &route.action {
-        let callee = workload(in_force, peer.as_str())?;
-        let inner = Asked { target: read.target().to_owned(), ..asked };
-        call(snapshot, callee, &inner, walk)?;
-    }
-    Ok(())
+/// The operation by the edge's own `only` list, as the callee's proxy decides it.
+fn operation(edge: &Caller, request: &CanonicalRequest) -> Option<String> {
+    let list = edge.operations.as_ref()?;
+    list.iter().find(|operation| operation.covers(request)).map(ToString::to_string)
 }
 
-/// The route a visitor takes and the request as sent upstream; what refuses is written down.
-fn routed<'g>(
-    gateway: &'g Gateway,
-    asked: &Asked,
-    url_max: ringfort_model::ByteCount,
-    walk: &mut Walk,
-) -> Option<(&'g Route, CanonicalRequest)> {
-    let mut refuse = |detail: String| {
-        walk.says(Ring::Protocol, Says::Refuse, detail, None);
-        None
-    };
-    // Every kind of upstream is tried: which one reads the path is known after routing.
-    let read = Normalization::ALL.into_iter().map(|kind| canonical(asked, kind, url_max));
-    let mut faults = Vec::new();
-    let mut found = None;
-    for attempt in read {
-        match attempt {
-            Ok(read) => {
-                found = Some(read);
-                break;
-            }
-            Err(fault) => faults.push(fault),
-        }
-    }
-    let Some(read) = found else {
-        return refuse(format!("400: {}", faults.first().cloned().unwrap_or_default()));
-    };
-    let mut fitting: Vec<_> = gateway
-        .routes
-        .iter()
-        .flat_map(|route| route.matches.iter().map(move |one| (route.as_ref(), one)))
-        .filter(|(_, one)| one.host == read.host() && one.path.matches(read.key()))
-        .filter(|(_, one)| one.headers.is_empty())
-        .collect();
-    if fitting.is_empty() {
-        return refuse(format!("404: no route of the gateway covers `{}`", read.key()));
-    }
-    fitting.retain(|(_, one)| {
-        one.methods.is_empty() || one.methods.iter().any(|method| method == read.method())
-    });
-    let best = fitting.into_iter().max_by(|(_, a), (_, b)| a.path.cmp(&b.path));
-    let Some((route, _)) = best else {
-        return refuse(format!("405: no route takes `{}` here", read.method()));
-    };
-    let rewrite = match &route.action {
-        RouteAction::To { rewrite, .. } => rewrite.as_ref(),
-        RouteAction::Redirect { .. } => None,
-    };
-    let sent = match rewrite.map(|rewrite| read.rewritten(rewrite)).transpose() {
-        Ok(rewritten) => rewritten.unwrap_or(read),
-        Err(fault) => return refuse(format!("400: {fault}")),
-    };
-    let detail = format!("route `{}` takes it as `{} {}`", route.name, sent.method(), sent.key());
-    walk.says(Ring::Protocol, Says::Pass, detail, Some(route.place.to_string()));
-    Some((route, sent))
-}
-
-fn not_built_inside(walk: &mut Walk) {
-    walk.says(Ring::User, Says::NotInForce, "nobody signs in yet".to_owned(), None);
-    walk.says(Ring::Contract, Says::NotInForce, "no contract is enforced yet".to_owned(), None);
-}
-
-fn policy_ring(explanation: &Explanation, walk: &mut Walk) {
+/// Ring `policy`.
+fn policy(authorizer: &Authorizer, question: &Question<'_>, walk: &mut Walk) {
+    let explanation = authorizer.explain(question);
     let place = explanation.determining.first().map(|policy| policy.place.to_string());
-    let named = explanation.determining.first().map(ToString::to_string).unwrap_or_default();
-    match &explanation.verdict {
-        Verdict::Permit { .. } => {
-            walk.says(Ring::Policy, Says::Pass, format!("permitted by {named}"), place);
+    let mut detail = match &explanation.verdict {
+        Verdict::Permit { policy } => format!("permitted by {policy}"),
+        Verdict::Forbid { policy } => format!("forbidden by {policy}"),
+        Verdict::NoPermit => "no policy permits it".to_owned(),
+        Verdict::Failed { policy: Some(policy), reason } => {
+            format!("{policy} cannot be evaluated: {reason}")
         }
-        Verdict::Forbid { .. } => {
-            let detail = format!("forbidden by {named}{}", nearest(explanation));
-            walk.says(Ring::Policy, Says::Refuse, detail, place);
-        }
-        Verdict::NoPermit => {
-            let unmet: Vec<String> = explanation.unmet.iter().map(ToString::to_string).collect();
-            let unmet = if unmet.is_empty() {
-                String::new()
-            } else {
-                format!("; the conditions of {} do not hold", unmet.join(", "))
-            };
-            let detail = format!("no policy permits it{unmet}{}", nearest(explanation));
-            let place = explanation.unmet.first().map(|policy| policy.place.to_string());
-            walk.says(Ring::Policy, Says::Refuse, detail, place);
-        }
-        Verdict::Failed { reason, .. } => {
-            let detail = format!("a policy cannot be evaluated, so nothing passes: {reason}");
-            walk.says(Ring::Policy, Says::Refuse, detail, place);
-        }
+        Verdict::Failed { policy: None, reason } => format!("cannot be evaluated: {reason}"),
+    };
+    if explanation.verdict.is_permit() {
+        walk.pass_at(Ring::Policy, detail, place.unwrap_or_default());
+        return;
     }
+    for unmet in &explanation.unmet {
+        detail.push_str(&format!("; {unmet} would, but its condition does not hold"));
+    }
+    if let Some(change) = &explanation.nearest {
+        detail.push_str(&format!("; to allow it, {change}"));
+    }
+    let place = place.or_else(|| explanation.unmet.first().map(|policy| policy.place.to_string()));
+    walk.refuse(Ring::Policy, detail, place.unwrap_or_default());
 }
 
-fn nearest(explanation: &Explanation) -> String {
-    let change = explanation.nearest.as_ref();
-    change.map_or_else(String::new, |change| format!("; to permit it: {change}"))
+/// The rings as they are walked, outermost first, hop by hop.
+struct Walk {
+    hops: Vec<(String, Vec<RingReport>)>,
+    is_refused: bool,
 }
 
 impl Walk {
-    fn says(&mut self, ring: Ring, says: Says, detail: String, place: Option<String>) {
-        if self.refused {
-            self.rings.push(ring_report(ring, "not_reached", String::new(), None));
-            return;
+    fn new() -> Self {
+        Self { hops: vec![(String::new(), Vec::new())], is_refused: false }
+    }
+
+    const fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    fn next_hop(&mut self, title: String) {
+        self.hops.push((title, Vec::new()));
+    }
+
+    fn pass(&mut self, ring: Ring, detail: String) {
+        self.pass_at(ring, detail, String::new());
+    }
+
+    fn pass_at(&mut self, ring: Ring, detail: String, place: String) {
+        self.report(ring, "pass", detail, place);
+    }
+
+    fn refuse(&mut self, ring: Ring, detail: String, place: String) {
+        self.is_refused = true;
+        self.report(ring, "refuse", detail, place);
+    }
+
+    fn report(&mut self, ring: Ring, verdict: &str, detail: String, place: String) {
+        let report =
+            RingReport { ring: ring.to_string(), verdict: verdict.to_owned(), detail, place };
+        if let Some((_, reports)) = self.hops.last_mut() {
+            reports.push(report);
         }
-        self.refused = says == Says::Refuse;
-        let verdict = match says {
-            Says::Pass => "pass",
-            Says::Refuse => "refuse",
-            Says::NotInForce => "not_in_force",
+    }
+
+    fn finish(self) -> ExplainResponse {
+        let allowed = !self.is_refused;
+        let (mut text, mut rings) = (String::new(), Vec::new());
+        text.push_str(if allowed { "allowed\n" } else { "refused\n" });
+        for (title, reports) in self.hops {
+            if !title.is_empty() {
+                text.push_str(&format!("{title}\n"));
+            }
+            for report in complete(&reports) {
+                let RingReport { ring, verdict, detail, place } = &report;
+                let verdict = verdict.replace('_', " ");
+                text.push_str(format!("  {ring:<10}{verdict:<14}{detail}").trim_end());
+                if !place.is_empty() && !detail.contains(place.as_str()) {
+                    text.push_str(&format!(" ({place})"));
+                }
+                text.push('\n');
+                rings.push(report);
+            }
+        }
+        ExplainResponse { allowed, rings, text }
+    }
+}
+
+/// Fills in the rings that said nothing: not in force, or not reached behind a refusal.
+fn complete(reports: &[RingReport]) -> Vec<RingReport> {
+    let refused = reports.iter().any(|report| report.verdict == "refuse");
+    let refusing = Ring::ALL.iter().position(|ring| {
+        reports.iter().any(|report| report.verdict == "refuse" && report.ring == ring.as_str())
+    });
+    let said = |ring: Ring| reports.iter().find(|report| report.ring == ring.as_str()).cloned();
+    let silent = |index: usize, ring: Ring| {
+        let (verdict, detail) = match ring {
+            _ if !ring.is_built() && ring != Ring::Load => ("not_in_force", ""),
+            _ if refused && refusing.is_some_and(|refusing| index > refusing) => {
+                ("not_reached", "")
+            }
+            Ring::Load => ("pass", "concurrency and timeouts are decided when the request comes"),
+            Ring::Witness => ("pass", "recorded by the proxies that decide"),
+            Ring::Firewall
+            | Ring::Transport
+            | Ring::Protocol
+            | Ring::User
+            | Ring::Contract
+            | Ring::Policy
+            | Ring::Supply => ("pass", ""),
         };
-        self.rings.push(ring_report(ring, verdict, detail, place));
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for ring in &self.rings {
-            let verdict = ring.verdict.replace('_', " ");
-            let place = match ring.place.as_str() {
-                "" => String::new(),
-                place => format!("  [{place}]"),
-            };
-            // Writing to a string cannot fail.
-            let _infallible =
-                writeln!(text, "{:<10} {verdict:<12} {}{place}", ring.ring, ring.detail);
+        RingReport {
+            ring: ring.to_string(),
+            verdict: verdict.to_owned(),
+            detail: detail.to_owned(),
+            place: String::new(),
         }
-        let whole = if self.refused { "refused" } else { "allowed" };
-        text.push_str(whole);
-        text.push('\n');
-        text
-    }
+    };
+    Ring::ALL
+        .iter()
+        .enumerate()
+        .map(|(index, ring)| said(*ring).unwrap_or_else(|| silent(index, *ring)))
+        .collect()
 }
 
-fn ring_report(ring: Ring, verdict: &str, detail: String, place: Option<String>) -> v1::RingReport {
-    v1::RingReport {
-        ring: ring.as_str().to_owned(),
-        verdict: verdict.to_owned(),
-        detail,
-        place: place.unwrap_or_default(),
-    }
-}
+#[cfg(test)]
+mod tests;

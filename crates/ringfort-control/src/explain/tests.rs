@@ -49,7 +49,13 @@ fn check(caller: &str, callee: &str, request: &str, allowed: bool, words: &[&str
 fn an_allowed_call_names_the_line_that_permits_it() {
     check("orders", "payments", "POST /charge", true, &["allowed", "permitted by", "shop.yaml:6"]);
     check("orders", "ledger", "", true, &["bytes", "permitted by", "shop.yaml:7"]);
-    check("", "shop.test", "GET /orders/7", true, &["route `orders`", "then `public` calls `orders`"]);
+    check(
+        "",
+        "shop.test",
+        "GET /orders/7",
+        true,
+        &["route `orders`", "then `public` calls `orders`"],
+    );
 }
 
 #[test]
@@ -64,7 +70,10 @@ fn a_refused_call_names_the_ring_and_the_smallest_change() {
 
 #[test]
 fn a_question_without_meaning_is_an_error() {
-    let unknown = |kind: &'static str, name: &str| ExplainRequestError::Unknown { kind, name: name.to_owned() };
+    let unknown = |kind: &'static str, name: &str| ExplainRequestError::Unknown {
+        kind,
+        name: name.to_owned(),
+    };
     assert_eq!(ask("nobody", "orders", "GET /"), Err(unknown("workload", "nobody")));
     assert_eq!(ask("orders", "nobody", "GET /"), Err(unknown("service", "nobody")));
     let no_request = ExplainRequestError::NoRequest("payments".parse().unwrap());
