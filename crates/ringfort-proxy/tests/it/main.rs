@@ -3,6 +3,7 @@
 
 mod caller;
 mod hardening;
+mod link;
 mod mesh;
 mod program;
 mod routing;

@@ -25,7 +25,6 @@ use tokio::{
     net::TcpListener,
     sync::mpsc,
 };
-use tokio_util::task::TaskTracker;
 
 use super::caller::{read_all, spawn};
 
@@ -67,7 +66,6 @@ pub(crate) struct Program {
     pub(crate) requests: Arc<AtomicUsize>,
     /// Heads of the requests it saw.
     pub(crate) seen: Arc<Mutex<Vec<Parts>>>,
-    pub(crate) tracker: TaskTracker,
 }
 
 impl Program {
@@ -98,7 +96,6 @@ async fn listen() -> (TcpListener, Program) {
         connections: Arc::default(),
         requests: Arc::default(),
         seen: Arc::default(),
-        tracker: TaskTracker::new(),
     };
     (listener, program)
 }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use ringfort_identity::{
-    CertificateAuthority, CreateAuthority, IssuePublicOptions, KeyPair, PublicCertificate,
-    PublicOptions, RequestedKey, SignLeafOptions, Svid, SystemRandom, Tls, VisitorOptions,
+    CertificateAuthority, CreateAuthority, IssuePublicOptions, IssuedCertificate, KeyPair,
+    PublicCertificate, PublicOptions, RequestedKey, SignLeafOptions, Svid, SystemRandom, Tls,
+    VisitorOptions,
 };
 use ringfort_model::{
     Limits, Name, Normalization, PathPattern, Percent, Resilience, Revision, Snapshot, SpiffeId,
@@ -71,17 +72,21 @@ impl Authority {
 
     pub(crate) fn credentials(&self, id: &SpiffeId) -> Arc<Credentials> {
         let key = KeyPair::generate().unwrap();
-        let requested = RequestedKey::from_csr(&key.csr_der().unwrap()).unwrap();
+        let issued = self.sign(&key.csr_der().unwrap(), id);
+        let svid = Svid::new(issued.chain_der, key).unwrap();
+        let bundle = Arc::new(self.ca.bundle().unwrap());
+        Arc::new(Credentials { tls: self.tls.clone(), svid, bundle })
+    }
+
+    pub(crate) fn sign(&self, csr_der: &[u8], id: &SpiffeId) -> IssuedCertificate {
+        let requested = RequestedKey::from_csr(csr_der).unwrap();
         let options = SignLeafOptions {
             key: &requested,
             id,
             now: FixedClock.now(),
             ttl: Duration::from_secs(3600),
         };
-        let issued = self.ca.sign_leaf(options, &mut SystemRandom).unwrap();
-        let svid = Svid::new(issued.chain_der, key).unwrap();
-        let bundle = Arc::new(self.ca.bundle().unwrap());
-        Arc::new(Credentials { tls: self.tls.clone(), svid, bundle })
+        self.ca.sign_leaf(options, &mut SystemRandom).unwrap()
     }
 
     pub(crate) fn public(&self, hosts: &[&str]) -> Arc<ServerConfig> {
