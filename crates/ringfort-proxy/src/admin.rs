@@ -32,6 +32,8 @@ const CONNECTION_MAX: Duration = Duration::from_secs(30);
 /// What a proxy says of itself.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Status {
+    /// Process id of this proxy.
+    pub(crate) pid: u32,
     /// `waiting` for a first state, `serving`, `draining`, or `refusing` without a valid certificate.
     pub(crate) state: &'static str,
     pub(crate) revision: u64,
@@ -43,6 +45,8 @@ pub(crate) struct Status {
     pub(crate) stale_seconds: u64,
     /// Why the newest configuration was refused; empty when it was not.
     pub(crate) nack: String,
+    /// Where this sidecar accepts mTLS.
+    pub(crate) address: Option<String>,
     /// Whether callers are told this instance's address.
     pub(crate) registered: bool,
     pub(crate) listeners: Vec<ListenerStatus>,
@@ -67,6 +71,7 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(drain: CancellationToken) -> Arc<Self> {
         let status = Status {
+            pid: std::process::id(),
             state: "waiting",
             revision: 0,
             digest: String::new(),
@@ -75,6 +80,7 @@ impl Board {
             link: "not connected yet".to_owned(),
             stale_seconds: 0,
             nack: String::new(),
+            address: None,
             registered: false,
             listeners: Vec::new(),
         };

@@ -94,9 +94,10 @@ impl fmt::Display for Expected {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answer { status, .. } => {
+            Self::Answer { status, decision, .. } => {
                 write!(f, "{status}")?;
-                if let Some(inner) = self.inner_status() {
+                // A wall's own answer tells its status in the body, too.
+                if let (Some(inner), None) = (self.inner_status(), decision) {
                     write!(f, ", inside {inner}")?;
                 }
                 match self.decision() {
