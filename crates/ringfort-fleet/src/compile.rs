@@ -238,7 +238,7 @@ impl Compiler<'_> {
         let limits = route.limits.over(gateway);
         Arc::new(snapshot::Route {
             name: name.clone(),
-            matches: route.matches.iter().map(|(condition, _)| condition.clone()).collect(),
+            matches: route.matches.iter().map(|condition| condition.rule.clone()).collect(),
             action,
             limits: service.map_or(limits, |service| service.limits.over(limits)),
             timeout: route.timeout,
@@ -311,3 +311,6 @@ impl Compiler<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,11 @@ struct Case {
 }
 
 fn case(code: &'static str, text: &str) -> Case {
-    let text =
-        if text.contains("ringfort:") { text.to_owned() } else { format!("ringfort: v1\n{text}") };
+    let text = if text.starts_with("ringfort:") || text.starts_with('#') {
+        text.to_owned()
+    } else {
+        format!("ringfort: v1\n{text}")
+    };
     Case { code, files: vec![file("fleet.yaml", &text)] }
 }
 

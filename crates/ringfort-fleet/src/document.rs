@@ -129,7 +129,7 @@ pub(crate) enum Tls {
 pub(crate) struct Route {
     pub(crate) span: Span,
     pub(crate) gateway: Option<Name>,
-    pub(crate) matches: Vec<(RouteMatch, Span)>,
+    pub(crate) matches: Vec<Condition>,
     pub(crate) target: Target,
     pub(crate) user: User,
     pub(crate) policy_required: bool,
@@ -140,6 +140,14 @@ pub(crate) struct Route {
     pub(crate) headers_span: Option<Span>,
     pub(crate) upgrade: bool,
     pub(crate) cors_origins: Vec<String>,
+}
+
+/// One condition of a route.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) rule: RouteMatch,
+    pub(crate) host_span: Span,
+    pub(crate) path_span: Span,
 }
 
 /// Where a route leads.

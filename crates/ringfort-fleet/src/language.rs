@@ -242,3 +242,6 @@ static KEY_FILE: Object = Object {
     fields: &[Field::new("file", FILE, "The file.").required()],
     exactly_one: &[],
 };
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,7 @@ fn changed(root: &Node, site: &Site, change: Change) -> Option<Node> {
             Change::Misspell => drop(entries[*last].key.pop()?),
             Change::Double => entries.push(entries[*last].clone()),
             Change::Blank | Change::Empty | Change::Dangle => {
-                alter(&mut entries[*last].value, change)?
+                alter(&mut entries[*last].value, change)?;
             }
         },
         Value::List(items) => match change {

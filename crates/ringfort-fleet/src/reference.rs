@@ -19,7 +19,7 @@ pub fn config_reference_markdown() -> String {
 
 const HEAD: &str = "# The fleet file
 
-Written by `cargo xtask test` from the table in `crates/ringfort-fleet/src/language.rs`; do not edit.
+Made from the table in `crates/ringfort-fleet/src/language.rs`; `UPDATE_EXPECT=1 cargo nextest run -p ringfort-fleet` renews it.
 
 A fleet is a folder of `*.yaml` files, merged by name, and `*.cedar` files. What is not written is denied.
 **Bold** fields are required. *Narrows*: leaving the field out allows more than writing it.
@@ -135,3 +135,6 @@ fn form_text(form: Text) -> String {
         Text::Line => "text".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,3 +18,6 @@ pub fn count(problems: &[Problem]) -> (usize, usize) {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     (errors, problems.len().saturating_sub(errors))
 }
+
+#[cfg(test)]
+mod tests;

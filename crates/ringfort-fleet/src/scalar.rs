@@ -552,3 +552,6 @@ fn host_path(text: &str) -> Result<(), Fault> {
 pub(crate) fn sha256(text: &str) -> Result<Digest, Fault> {
     text.parse().map_err(|_not_hex| bad(text, "a SHA-256: 64 hex digits"))
 }
+
+#[cfg(test)]
+mod tests;

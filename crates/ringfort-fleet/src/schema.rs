@@ -129,3 +129,6 @@ fn readings(word: &str) -> Vec<Value> {
     }
     readings
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ pub(crate) struct Structure<'c, 's> {
     demands: Vec<Problem>,
     /// Places of the keys of named items that have problems.
     broken: BTreeSet<Span>,
+    /// The place of the key or item whose object is being read.
+    at: Option<Span>,
 }
 
 impl<'c, 's> Structure<'c, 's> {
@@ -46,6 +48,7 @@ impl<'c, 's> Structure<'c, 's> {
             used: BTreeSet::new(),
             demands: Vec::new(),
             broken: BTreeSet::new(),
+            at: None,
         }
     }
 
@@ -86,7 +89,7 @@ impl<'c, 's> Structure<'c, 's> {
         if let Some(lacks) = field.unbuilt {
             self.demand(entry.key_span, path, lacks);
         }
-        self.kind(&field.kind, &entry.value, path);
+        self.within(entry.key_span, &field.kind, &entry.value, path);
     }
 
     /// Notes a written demand that this build cannot enforce.
@@ -98,6 +101,13 @@ impl<'c, 's> Structure<'c, 's> {
         problem.spot = Some(self.problems.sources().spot(span));
         problem.help = Some("remove it: nothing would enforce it".to_owned());
         self.demands.push(problem);
+    }
+
+    /// Reads what stands under a key or in an item.
+    fn within(&mut self, at: Span, kind: &'static Kind, node: &Node, path: &str) {
+        let outer = self.at.replace(at);
+        self.kind(kind, node, path);
+        self.at = outer;
     }
 
     fn kind(&mut self, kind: &'static Kind, node: &Node, path: &str) {
@@ -137,7 +147,7 @@ impl<'c, 's> Structure<'c, 's> {
                 let problem = self.problems.error("RF0003", node.span, message);
                 problem.second(first, "first here").help("remove one of the two").done();
             }
-            self.kind(item, node, path);
+            self.within(head(node), item, node, path);
         }
     }
 
@@ -158,7 +168,7 @@ impl<'c, 's> Structure<'c, 's> {
                 let help = "say something about it, or remove it";
                 self.problems.error("RF0011", entry.key_span, message).help(help).done();
             } else {
-                self.kind(value, &entry.value, &inner);
+                self.within(entry.key_span, value, &entry.value, &inner);
             }
             if self.problems.count() > before {
                 self.broken.insert(entry.key_span);
@@ -172,7 +182,12 @@ impl<'c, 's> Structure<'c, 's> {
             return;
         };
         if let Err(fault) = scalar::check(kind, text, *plain) {
-            let problem = self.problems.error(fault.code, node.span, fault.message);
+            let field = path.rsplit('.').next().unwrap_or(path);
+            let message = fault.message.replace(
+                &format!("`{text}` has no unit"),
+                &format!("`{field}: {text}` has no unit"),
+            );
+            let problem = self.problems.error(fault.code, node.span, message);
             problem.help_if(fault.help).done();
             return;
         }
@@ -230,7 +245,7 @@ impl<'c, 's> Structure<'c, 's> {
     }
 
     fn missing(&mut self, object: &Object, field: &Field, node: &Node, path: &str) {
-        let span = head(node);
+        let span = self.at.unwrap_or_else(|| head(node));
         if object.name == "route" && field.name == "user" {
             let name = path.rsplit('.').next().unwrap_or(path);
             let message = format!("route `{name}` does not say who may use it");
@@ -258,7 +273,8 @@ impl<'c, 's> Structure<'c, 's> {
             [] => {
                 let message = format!("`{path}` says neither {}", words.replace(" or ", " nor "));
                 let help = format!("add {words}");
-                self.problems.error("RF0009", head(node), message).help(help).done();
+                let span = self.at.unwrap_or_else(|| head(node));
+                self.problems.error("RF0009", span, message).help(help).done();
             }
             [_] => {}
             [first, second, ..] => {

@@ -4,8 +4,6 @@
 //! directives, further documents, duplicate keys, keys that are no text, depth above [`DEPTH_MAX`] and fleets of more
 //! than [`NODES_MAX`] nodes. Does not know what any field means.
 
-use std::collections::BTreeMap;
-
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use crate::{
@@ -17,7 +15,7 @@ use crate::{
 pub(crate) const DEPTH_MAX: usize = 32;
 
 /// Most nodes of a whole fleet: 10 000 services of 30 nodes each fit; the tree stays below 100 MB.
-pub(crate) const NODES_MAX: usize = 400_000;
+pub(crate) const NODES_MAX: usize = 300_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -149,7 +147,7 @@ struct Open {
 
 enum Body {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: BTreeMap<String, Span>, key: Option<(String, Span)> },
+    Map { entries: Vec<Entry>, key: Option<(String, Span)> },
 }
 
 impl Reader<'_, '_> {
@@ -183,8 +181,7 @@ impl Reader<'_, '_> {
             }
             Event::SequenceStart(..) => self.open(Body::List(Vec::new()), span, problems),
             Event::MappingStart(..) => {
-                let body = Body::Map { entries: Vec::new(), seen: BTreeMap::new(), key: None };
-                self.open(body, span, problems)
+                self.open(Body::Map { entries: Vec::new(), key: None }, span, problems)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(problems),
             Event::Nothing
@@ -203,9 +200,7 @@ impl Reader<'_, '_> {
         span: Span,
         problems: &mut Problems<'_>,
     ) -> bool {
-        if let Some(Open { body: Body::Map { key: key @ None, seen, .. }, .. }) =
-            self.stack.last_mut()
-        {
+        if let Some(Open { body: Body::Map { key: key @ None, .. }, .. }) = self.stack.last_mut() {
             if text == "<<" {
                 let help = "write the fields themselves";
                 problems
@@ -213,15 +208,6 @@ impl Reader<'_, '_> {
                     .help(help)
                     .done();
                 return false;
-            }
-            if let Some(first) = seen.get(&text) {
-                problems
-                    .error("RF0003", span, format!("`{text}` is written twice"))
-                    .second(*first, "first here")
-                    .help("keep one of the two")
-                    .done();
-            } else {
-                seen.insert(text.clone(), span);
             }
             *key = Some((text, span));
             return true;
@@ -253,6 +239,7 @@ impl Reader<'_, '_> {
             }
             Body::Map { entries, .. } => {
                 let end = entries.last().map(|entry| entry.value.span.end);
+                doubles(&entries, problems);
                 (Value::Map(entries), end)
             }
         };
@@ -294,9 +281,12 @@ impl Reader<'_, '_> {
 
     /// The unquoted word with a `{` inside, at or shortly before the place of an error.
     fn brace_word(&self, at: u32) -> Option<(String, Span)> {
-        let line_start =
-            self.text.get(..wide(at))?.rfind('\n').map_or(0, |end| end.saturating_add(1));
+        let front = self.text.get(..wide(at))?;
+        let line_start = front.rfind('\n').map_or(0, |end| end.saturating_add(1));
         let line = self.text.get(line_start..)?.split('\n').next()?;
+        if line.len() > LINE_MAX {
+            return None;
+        }
         for (open, _) in line.match_indices('{') {
             let front = line.get(..open)?;
             let start =
@@ -322,6 +312,27 @@ impl Reader<'_, '_> {
             file: self.file,
             start: self.offsets.byte(span.start.index()),
             end: self.offsets.byte(span.end.index()),
+        }
+    }
+}
+
+/// Longest line in which the cause of a syntax error is looked for.
+const LINE_MAX: usize = 1000;
+
+/// Reports keys that are written twice in one map.
+fn doubles(entries: &[Entry], problems: &mut Problems<'_>) {
+    let mut keys: Vec<(&str, Span)> =
+        entries.iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
+    keys.sort_unstable();
+    for pair in keys.windows(2) {
+        if let [(first, first_span), (key, span)] = pair
+            && first == key
+        {
+            problems
+                .error("RF0003", *span, format!("`{key}` is written twice"))
+                .second(*first_span, "first here")
+                .help("keep one of the two")
+                .done();
         }
     }
 }
@@ -359,3 +370,6 @@ impl<'t> Offsets<'t> {
         mark.saturating_add(narrow(ahead))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use ringfort_model::{
 
 use super::Checker;
 use crate::{
-    document::{Factor, Route, Target, User},
+    document::{Condition, Factor, Route, Target, User},
     source::Span,
 };
 
@@ -34,10 +34,11 @@ impl Checker<'_, '_> {
                 self.no_gateway(name, route);
                 continue;
             };
-            for (condition, span) in &route.matches {
-                let rule = Rule { name, route, condition, span: *span };
-                buckets.entry((gateway, &condition.host)).or_default().push(rule);
-                self.host_is_answered(gateway, rule);
+            for condition in &route.matches {
+                let rule =
+                    Rule { name, route, condition: &condition.rule, span: condition.path_span };
+                buckets.entry((gateway, &condition.rule.host)).or_default().push(rule);
+                self.host_is_answered(gateway, condition);
             }
         }
         for rules in buckets.values() {
@@ -104,9 +105,9 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn host_is_answered(&mut self, gateway: &Name, rule: Rule<'_>) {
+    fn host_is_answered(&mut self, gateway: &Name, condition: &Condition) {
         let Some(owner) = self.document.gateways.get(gateway) else { return };
-        let host = &rule.condition.host;
+        let host = &condition.rule.host;
         let answers = owner
             .listeners
             .iter()
@@ -116,7 +117,7 @@ impl Checker<'_, '_> {
             let message =
                 format!("no listener of `{gateway}` answers `{host}`: the route can never match");
             let help = format!("add `{host}` to the `hosts` of a listener");
-            self.problems.error("RF0302", rule.span, message).help(help).done();
+            self.problems.error("RF0302", condition.host_span, message).help(help).done();
         }
     }
 

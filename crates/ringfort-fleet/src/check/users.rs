@@ -66,18 +66,18 @@ impl Checker<'_, '_> {
     /// A token bound to a certificate needs a listener that asks for one.
     fn sender(&mut self, name: &str, route: &Route, user: &KnownUser) {
         let Some((gateway_name, gateway)) = self.document.gateway_of(route) else { return };
-        for (condition, span) in &route.matches {
+        for condition in &route.matches {
             let mut listeners = gateway.listeners.iter().filter(|listener| {
-                listener.hosts.iter().any(|(host, _)| *host == condition.host)
+                listener.hosts.iter().any(|(host, _)| *host == condition.rule.host)
                     && !listener.redirect_to_https
             });
             if user.by_mtls && !listeners.all(|listener| listener.has_client_ca) {
                 let message = format!(
                     "route `{name}` wants tokens bound to a certificate, but `{gateway_name}` asks for none on `{}`",
-                    condition.host
+                    condition.rule.host
                 );
                 let help = "`client_ca` on every listener of that host";
-                self.problems.error("RF0403", *span, message).help(help).done();
+                self.problems.error("RF0403", condition.host_span, message).help(help).done();
             }
         }
     }
@@ -87,7 +87,7 @@ impl Checker<'_, '_> {
         let Some(host) = issuer.text().and_then(scalar::authority) else { return };
         let host = host.split(':').next().unwrap_or(host);
         let leads =
-            |route: &Route| route.matches.iter().any(|(condition, _)| condition.host == host);
+            |route: &Route| route.matches.iter().any(|condition| condition.rule.host == host);
         if !self.document.routes.values().any(leads) {
             let span: Span = issuer.span;
             let message = format!("no route leads to `issuer` host `{host}`: nobody could log in");

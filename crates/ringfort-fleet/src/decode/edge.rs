@@ -9,10 +9,9 @@ use ringfort_model::{
 
 use super::{limits, object_view, service::workload};
 use crate::{
-    document::{Factor, Gateway, KnownUser, Listener, Route, Target, Tls, User},
+    document::{Condition, Factor, Gateway, KnownUser, Listener, Route, Target, Tls, User},
     language::{LISTENER, ROUTE, ROUTE_MATCH},
     scalar,
-    structure::head,
     view::View,
     yaml::{Entry, Node},
 };
@@ -94,16 +93,16 @@ pub(super) fn route(entry: &Entry) -> Option<Route> {
     })
 }
 
-fn condition(node: &Node) -> Option<(RouteMatch, crate::source::Span)> {
+fn condition(node: &Node) -> Option<Condition> {
     let view = View::new(Some(node), &ROUTE_MATCH);
     let methods = view.texts("methods").into_iter().map(str::to_owned).collect();
-    let route_match = RouteMatch {
+    let rule = RouteMatch {
         host: view.text("host")?.to_owned(),
         path: scalar::pattern(view.text("path")?).ok()?,
         methods,
         headers: texts(view.node("headers"))?,
     };
-    Some((route_match, head(node)))
+    Some(Condition { rule, host_span: view.span("host")?, path_span: view.span("path")? })
 }
 
 /// A map of texts.

@@ -1,6 +1,6 @@
 //! Reports for people, drawn by annotate-snippets.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::{Problem, Severity, Spot, source::wide};
 
@@ -24,13 +24,17 @@ fn one(problem: &Problem, renderer: &Renderer) -> String {
     let mut group =
         Group::with_title(level.primary_title(problem.message.as_str()).id(problem.code));
     if let Some(spot) = &problem.spot {
-        let near = problem.second.as_ref().filter(|(second, _)| *second.file == *spot.file);
-        group = group.element(snippet(spot, AnnotationKind::Primary, None));
-        if let Some((second, label)) = &problem.second {
-            if near.is_none() {
-                group = group.element(Origin::path(second.file.as_ref()).line(wide(second.line)));
+        let main = snippet(spot).annotation(mark(spot, AnnotationKind::Primary));
+        match &problem.second {
+            Some((second, label)) if is_same_line(spot, second) => {
+                let also = mark(second, AnnotationKind::Context).label(label.as_str());
+                group = group.element(main.annotation(also));
             }
-            group = group.element(snippet(second, AnnotationKind::Context, Some(label)));
+            Some((second, label)) => {
+                let also = mark(second, AnnotationKind::Context).label(label.as_str());
+                group = group.element(main).element(snippet(second).annotation(also));
+            }
+            None => group = group.element(main),
         }
     }
     if let Some(help) = &problem.help {
@@ -39,19 +43,19 @@ fn one(problem: &Problem, renderer: &Renderer) -> String {
     renderer.render(&[group]).to_string()
 }
 
-fn snippet<'p>(
-    spot: &'p Spot,
-    kind: AnnotationKind,
-    label: Option<&'p String>,
-) -> Snippet<'p, annotate_snippets::Annotation<'p>> {
+fn is_same_line(a: &Spot, b: &Spot) -> bool {
+    a.file == b.file && a.line == b.line && a.cut == b.cut
+}
+
+fn snippet(spot: &Spot) -> Snippet<'_, Annotation<'_>> {
+    Snippet::source(spot.text.as_str()).line_start(wide(spot.line)).path(spot.file.as_ref())
+}
+
+fn mark(spot: &Spot, kind: AnnotationKind) -> Annotation<'_> {
     let from = wide(spot.column).saturating_sub(1).saturating_sub(wide(spot.cut));
     let to = from.saturating_add(wide(spot.length));
     let byte = |character: usize| {
         spot.text.char_indices().nth(character).map_or(spot.text.len(), |(at, _)| at)
     };
-    let annotation = kind.span(byte(from)..byte(to)).label(label.map(String::as_str));
-    Snippet::source(spot.text.as_str())
-        .line_start(wide(spot.line))
-        .path(spot.file.as_ref())
-        .annotation(annotation)
+    kind.span(byte(from)..byte(to))
 }
