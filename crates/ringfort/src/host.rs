@@ -1,6 +1,8 @@
 //! One host of a fleet as `up` and `demo` run it: server, agent, proxies and programs, from files to a clean end.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, io::Write as _, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context, bail};
 use ringfort_agent::{
@@ -87,12 +89,13 @@ impl Host {
         places: Places,
         folder: PathBuf,
         metrics: std::net::SocketAddr,
+        output: Output,
     ) -> anyhow::Result<Self> {
         places.prepare()?;
         let tracker = TaskTracker::new();
         let shutdown = CancellationToken::new();
         let (sender, receiver) = mpsc::channel(LINES_MAX);
-        let lines = tracker.spawn(print_lines(receiver));
+        let lines = tracker.spawn(write_lines(receiver, output));
         let children = Children::new();
         let supervisor = Supervisor::new(children.clone(), sender, tracker.clone());
         let agent = ringfort_agent::Agent::start(ringfort_agent::AgentOptions {
@@ -368,10 +371,27 @@ fn inherited(names: &[&str]) -> BTreeMap<OsString, OsString> {
     names.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect()
 }
 
-/// Prints the lines of children with their names in front, colours only on a terminal.
-async fn print_lines(mut lines: mpsc::Receiver<OutputLine>) {
-    let coloured = terminal::stdout_is_coloured();
+/// Where the lines of children go.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// To standard output, each with its child's name in front.
+    Terminal,
+    /// Into a file, the same way.
+    File(std::fs::File),
+}
+
+/// Writes the lines of children with their names in front, colours only on a terminal.
+async fn write_lines(mut lines: mpsc::Receiver<OutputLine>, mut output: Output) {
+    let coloured = matches!(output, Output::Terminal) && terminal::stdout_is_coloured();
     while let Some(line) = lines.recv().await {
-        println!("{}", terminal::prefixed(&line.child.to_string(), &line.text, coloured));
+        let line = terminal::prefixed(&line.child.to_string(), &line.text, coloured);
+        match &mut output {
+            Output::Terminal => println!("{line}"),
+            Output::File(file) => {
+                if let Err(error) = writeln!(file, "{line}") {
+                    tracing::warn!(%error, "a line of output is lost");
+                }
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     fleet_folder,
     folders::Places,
-    host::{self, Host},
+    host::{self, Host, Output},
     map,
 };
 
@@ -63,7 +63,15 @@ async fn serve(tour: bool, dir: &Path, ports: ShopPorts) -> anyhow::Result<ExitC
         true => Some(intruders::prepare(&places, &files, fleet.trust_domain()).await?),
         false => None,
     };
-    let mut host = Host::start(places, folder.clone(), compiled.host_plan.metrics_bind).await?;
+    let log = dir.join("output.log");
+    let output = match tour {
+        true => {
+            Output::File(fs::File::create(&log).context("cannot write the output of the shop")?)
+        }
+        false => Output::Terminal,
+    };
+    let mut host =
+        Host::start(places, folder.clone(), compiled.host_plan.metrics_bind, output).await?;
     let shop = Shop { folder, files, ports, begun };
     let map = map::text(&compiled);
     let outcome = tokio::select! {
@@ -73,6 +81,9 @@ async fn serve(tour: bool, dir: &Path, ports: ShopPorts) -> anyhow::Result<ExitC
     };
     println!("stopping the shop");
     host.stop().await;
+    if tour && !matches!(outcome, Ok(ExitCode::SUCCESS)) {
+        println!("what the shop printed:\n{}", fs::read_to_string(&log).unwrap_or_default());
+    }
     outcome
 }
 

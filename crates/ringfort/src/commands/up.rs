@@ -17,7 +17,7 @@ use crate::{
     },
     fleet_folder,
     folders::Places,
-    host::{self, Host, Refused},
+    host::{self, Host, Output, Refused},
     map, terminal,
 };
 
@@ -48,8 +48,13 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     let shutdown = until_signal()?;
     let base = std::path::absolute(fleet_folder::folder_of(folder))?;
-    let mut host =
-        Host::start(places, base, fleet.compile(Revision::NONE).host_plan.metrics_bind).await?;
+    let mut host = Host::start(
+        places,
+        base,
+        fleet.compile(Revision::NONE).host_plan.metrics_bind,
+        Output::Terminal,
+    )
+    .await?;
     let started = async {
         let applied = host.apply(files.clone(), "up").await?;
         println!("{}", sentence(&applied));
@@ -87,7 +92,9 @@ pub(super) async fn follow(
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A full channel already says that something changed.
         if event.is_ok_and(|event| !event.kind.is_access()) {
-            drop(sender.try_send(()));
+            if sender.try_send(()).is_err() {
+                tracing::trace!("an edit is already waiting");
+            }
         }
     })
     .context("cannot watch the fleet folder")?;

@@ -52,7 +52,11 @@ fn check_reports_every_problem_at_once_with_place_and_mend() {
     let text = "ringfort: v1\nservices:\n  orders: { listen: 8080, cals: [payments] }\n  web: { calls: [paymets] }\n  payments: { listen: 8081 }\n";
     std::fs::write(&fleet, text).unwrap();
     let fleet = fleet.to_str().unwrap();
-    check(&["check", fleet], 1, &["shop.yaml:3:", "`cals`", "shop.yaml:4:", "`paymets`", "payments"]);
+    check(
+        &["check", fleet],
+        1,
+        &["shop.yaml:3:", "`cals`", "shop.yaml:4:", "`paymets`", "payments"],
+    );
     check(&["check", fleet, "--format", "json"], 1, &["\"code\"", "RF0004"]);
     check(&["check", fleet, "--format", "sarif"], 1, &["\"2.1.0\""]);
     check(&["check", fleet, "--format", "github"], 1, &["::error file=shop.yaml,line=3"]);
@@ -65,7 +69,11 @@ fn hostile_files_are_refused_quickly() {
         ("empty", Vec::new()),
         ("huge", vec![b'a'; 100 * 1024 * 1024]),
         ("deep", format!("ringfort: v1\nservices: {}", "[".repeat(100_000)).into_bytes()),
-        ("bomb", b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b]\n".to_vec()),
+        (
+            "bomb",
+            b"a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b]\n"
+                .to_vec(),
+        ),
         ("latin", b"ringfort: v1\nservices: { \xff: {} }\n".to_vec()),
     ];
     for (name, bytes) in cases {

@@ -36,7 +36,12 @@ impl Program {
                 answer(request)
             });
             let io = TokioIo::new(stream);
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).with_upgrades().await);
+            drop(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(io, service)
+                    .with_upgrades()
+                    .await,
+            );
         })
     }
 
@@ -55,7 +60,11 @@ impl Program {
         F: Fn(tokio::net::TcpStream, Arc<AtomicU64>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let seen = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&seen);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -80,7 +89,11 @@ impl Program {
 #[expect(clippy::disallowed_methods, reason = "the body is wrapped in `Limited`")]
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, 4 * 1024 * 1024).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = Limited::new(body, 4 * 1024 * 1024)
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let headers: Vec<(String, String)> = head
         .headers
         .iter()

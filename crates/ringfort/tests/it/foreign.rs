@@ -9,14 +9,14 @@ use crate::host::latin;
 
 /// The first of these programs that is there.
 #[track_caller]
-pub fn program(candidates: &[&str]) -> PathBuf {
+pub(crate) fn program(candidates: &[&str]) -> PathBuf {
     let found = candidates.iter().map(PathBuf::from).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{} is missing: run `cargo xtask setup`", candidates.join(", ")))
 }
 
 /// A program of the newest PostgreSQL installed.
 #[track_caller]
-pub fn postgres_program(name: &str) -> PathBuf {
+pub(crate) fn postgres_program(name: &str) -> PathBuf {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -32,7 +32,7 @@ pub fn postgres_program(name: &str) -> PathBuf {
 /// The Python that holds the clients by others.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "`cargo xtask test` tells the tests where it is")]
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let usual =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/foreign-clients/bin/python");
     let path = std::env::var_os("RINGFORT_TEST_PYTHON").map_or(usual, PathBuf::from);
@@ -41,13 +41,13 @@ pub fn python() -> PathBuf {
 }
 
 /// A file of `tests/foreign`.
-pub fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign").join(name)
 }
 
 /// Runs a command that must succeed and returns what it printed.
 #[track_caller]
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
     let (stdout, stderr) = (latin(&stdout), latin(&stderr));
     assert!(status.success(), "{command:?} ended with {status}\n{stdout}\n{stderr}");
@@ -55,7 +55,7 @@ pub fn run(command: &mut Command) -> String {
 }
 
 /// A list of strings in YAML.
-pub fn yaml_list(items: &[&str]) -> String {
+pub(crate) fn yaml_list(items: &[&str]) -> String {
     let quoted: Vec<String> = items
         .iter()
         .map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\"")))
@@ -64,6 +64,6 @@ pub fn yaml_list(items: &[&str]) -> String {
 }
 
 /// Whether this test runs as root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     run(Command::new("id").arg("-u")).trim() == "0"
 }

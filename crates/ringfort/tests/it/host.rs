@@ -17,7 +17,8 @@ const READY_MAX: Duration = Duration::from_secs(60);
 
 /// Loopback ports that were free when asked for, all different.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let held: Vec<TcpListener> =
+        (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     std::array::from_fn(|index| held[index].local_addr().unwrap().port())
 }
 
@@ -120,12 +121,20 @@ impl Host {
     pub fn wait_line_after(&self, from: usize, needle: &str) -> (usize, String) {
         let (lines, changed) = &*self.lines;
         let found = |lines: &Vec<String>| {
-            lines.iter().enumerate().skip(from).find(|(_, line)| line.contains(needle)).map(|(at, line)| (at, line.clone()))
+            lines
+                .iter()
+                .enumerate()
+                .skip(from)
+                .find(|(_, line)| line.contains(needle))
+                .map(|(at, line)| (at, line.clone()))
         };
         let guard = lines.lock().unwrap();
-        let (guard, _) = changed.wait_timeout_while(guard, READY_MAX, |lines| found(lines).is_none()).unwrap();
+        let (guard, _) =
+            changed.wait_timeout_while(guard, READY_MAX, |lines| found(lines).is_none()).unwrap();
         let all = guard.join("\n");
-        found(&guard).unwrap_or_else(|| panic!("no line with `{needle}` within {READY_MAX:?}; printed so far:\n{all}"))
+        found(&guard).unwrap_or_else(|| {
+            panic!("no line with `{needle}` within {READY_MAX:?}; printed so far:\n{all}")
+        })
     }
 
     /// Everything printed so far.
@@ -151,7 +160,8 @@ impl Host {
     pub fn stop(mut self) -> Option<i32> {
         signal(self.child.id(), "-TERM");
         let child = &mut self.child;
-        wait_for("the supervisor to end", Duration::from_secs(60), || child.try_wait().unwrap()).code()
+        wait_for("the supervisor to end", Duration::from_secs(60), || child.try_wait().unwrap())
+            .code()
     }
 }
 

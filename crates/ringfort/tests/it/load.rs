@@ -41,7 +41,10 @@ struct Tally {
 
 impl Tally {
     fn wrong(&self, what: String) {
-        self.wrong.lock().unwrap().push(format!("{what} (after {} answers)", self.answered.load(Ordering::Relaxed)));
+        self.wrong
+            .lock()
+            .unwrap()
+            .push(format!("{what} (after {} answers)", self.answered.load(Ordering::Relaxed)));
     }
 }
 
@@ -64,8 +67,12 @@ impl Client {
             _ => self.connect().await?,
         };
         let body = Full::new(Bytes::from(vec![b'x'; self.body]));
-        let request = Request::builder().method(self.method).uri(self.path).header("host", self.host);
-        let response = sender.send_request(request.body(body).unwrap()).await.map_err(|error| error.to_string())?;
+        let request =
+            Request::builder().method(self.method).uri(self.path).header("host", self.host);
+        let response = sender
+            .send_request(request.body(body).unwrap())
+            .await
+            .map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
         let closes = response.headers().get("connection").is_some_and(|value| value == "close");
         read(Limited::new(response.into_body(), 1024 * 1024)).await?;
@@ -77,9 +84,12 @@ impl Client {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-        let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let stream = tokio::net::TcpStream::connect(address)
+            .await
+            .map_err(|error| format!("connect: {error}"))?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
         self.tracker.spawn(async move { drop(connection.await) });
         Ok(sender)
     }
@@ -90,7 +100,9 @@ impl Client {
                 Ok(status) if status == self.expected => {
                     tally.answered.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(status) => tally.wrong(format!("{} {} answered {status}", self.method, self.path)),
+                Ok(status) => {
+                    tally.wrong(format!("{} {} answered {status}", self.method, self.path))
+                }
                 Err(error) => tally.wrong(format!("{} {} failed: {error}", self.method, self.path)),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -104,7 +116,8 @@ async fn read(body: Limited<hyper::body::Incoming>) -> Result<(), String> {
 }
 
 fn start_load(shop: &Shop, tally: &Arc<Tally>) -> tokio::runtime::Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let tracker = TaskTracker::new();
     let plans: [(u16, &str, &str, &str, usize, u16); 6] = [
         (shop.http, "localhost", "GET", "/orders/7", 0, 200),
@@ -118,7 +131,16 @@ fn start_load(shop: &Shop, tally: &Arc<Tally>) -> tokio::runtime::Runtime {
     for (port, host, method, path, body, expected) in plans {
         for _ in 0..2 {
             let tracker_of_client = tracker.clone();
-            let client = Client { port, host, method, path, body, expected, sender: None, tracker: tracker_of_client };
+            let client = Client {
+                port,
+                host,
+                method,
+                path,
+                body,
+                expected,
+                sender: None,
+                tracker: tracker_of_client,
+            };
             tracker.spawn(client.run(Arc::clone(tally)));
         }
     }
@@ -144,7 +166,11 @@ fn memory(host: &Host) -> Vec<(String, u64)> {
     let report = host.ringfort(&["status", "--format", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
     let rows = report["proxies"].as_array().unwrap();
-    rows.iter().map(|row| (row["name"].as_str().unwrap().to_owned(), resident_kib(row["pid"].as_u64().unwrap()))).collect()
+    rows.iter()
+        .map(|row| {
+            (row["name"].as_str().unwrap().to_owned(), resident_kib(row["pid"].as_u64().unwrap()))
+        })
+        .collect()
 }
 
 fn resident_kib(pid: u64) -> u64 {
@@ -188,8 +214,15 @@ fn slow_nothing_allowed_fails_and_nothing_denied_passes_while_everything_changes
     drop(runtime);
     let wrong = tally.wrong.lock().unwrap();
     let answered = tally.answered.load(Ordering::Relaxed);
-    println!("{answered} answers, {renewals} renewals, {edits} edits, {kills} kills; memory {at_two_minutes:?} -> {at_end:?}");
-    assert!(wrong.is_empty(), "{} wrong of {answered}, the first: {:#?}", wrong.len(), wrong.iter().take(10).collect::<Vec<_>>());
+    println!(
+        "{answered} answers, {renewals} renewals, {edits} edits, {kills} kills; memory {at_two_minutes:?} -> {at_end:?}"
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {answered}, the first: {:#?}",
+        wrong.len(),
+        wrong.iter().take(10).collect::<Vec<_>>()
+    );
     assert!(answered > 10_000, "only {answered} answers in {LOAD:?}: that is no load");
     assert_eq!((renewals, edits, kills), (9, 10, 3));
     for ((name, before), (_, after)) in at_two_minutes.iter().zip(&at_end) {

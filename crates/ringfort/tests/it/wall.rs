@@ -58,7 +58,8 @@ observability: {{ metrics: {{ bind: \"127.0.0.1:{metrics}\" }} }}
     }
 
     pub fn start(&self) -> (Host, [Program; 3]) {
-        let programs = [Program::http(self.orders), Program::http(self.payments), Program::tcp(self.ledger)];
+        let programs =
+            [Program::http(self.orders), Program::http(self.payments), Program::tcp(self.ledger)];
         let host = Host::start(&[("shop.yaml", &self.fleet("\"POST /charge\""))]);
         (host, programs)
     }
@@ -91,7 +92,10 @@ fn what_the_file_allows_passes_and_all_else_is_refused_and_explained() {
 
     let (status, answer) = curl(&["-X", "POST", "-d", "amount=5", &shop.at_payments("/charge")]);
     assert_eq!(status, 200, "{answer}");
-    assert!(answer.contains("spiffe://shop.test/svc/orders"), "the callee learns who called: {answer}");
+    assert!(
+        answer.contains("spiffe://shop.test/svc/orders"),
+        "the callee learns who called: {answer}"
+    );
 
     let (status, answer) = curl(&["-X", "POST", &shop.at_payments("/refund")]);
     assert_eq!(status, 403, "{answer}");
@@ -99,7 +103,10 @@ fn what_the_file_allows_passes_and_all_else_is_refused_and_explained() {
     assert!(!answer.contains("policy"), "nothing inner reaches the caller: {answer}");
     let explained = host.ringfort(&["explain", &decision(&answer)]);
     let text = latin(&explained.stdout);
-    assert!(text.contains("refused by ring policy") && text.contains("orders -> payments"), "{text}");
+    assert!(
+        text.contains("refused by ring policy") && text.contains("orders -> payments"),
+        "{text}"
+    );
     assert!(text.contains("shop.yaml:"), "the explanation names the line: {text}");
 
     let (status, answer) = curl(&[&shop.at_gateway("/admin")]);
@@ -110,7 +117,8 @@ fn what_the_file_allows_passes_and_all_else_is_refused_and_explained() {
     let asked = ["explain", "request", "--as", "orders", "--to", "payments", "POST", "/charge"];
     let asked = host.ringfort(&asked);
     assert_eq!(asked.status.code(), Some(0), "{}", latin(&asked.stdout));
-    let asked = host.ringfort(&["explain", "request", "--as", "orders", "--to", "payments", "POST", "/refund"]);
+    let asked = host
+        .ringfort(&["explain", "request", "--as", "orders", "--to", "payments", "POST", "/refund"]);
     assert_eq!(asked.status.code(), Some(1), "{}", latin(&asked.stdout));
     assert!(latin(&asked.stdout).contains("shop.yaml:"), "{}", latin(&asked.stdout));
     assert_eq!(host.stop(), Some(0));
@@ -120,7 +128,16 @@ fn what_the_file_allows_passes_and_all_else_is_refused_and_explained() {
 fn paths_that_two_programs_could_read_differently_reach_nobody() {
     let shop = Shop::new();
     let (_host, [orders, ..]) = shop.start();
-    for path in ["/orders/../admin", "/orders//x", "/orders/%2e%2e/admin", "/orders/a%2Fb", "/orders/a%00", "/orders/%zz", "/orders/..;/x", "/orders/\\x"] {
+    for path in [
+        "/orders/../admin",
+        "/orders//x",
+        "/orders/%2e%2e/admin",
+        "/orders/a%2Fb",
+        "/orders/a%00",
+        "/orders/%zz",
+        "/orders/..;/x",
+        "/orders/\\x",
+    ] {
         let (status, answer) = curl(&[&shop.at_gateway(path)]);
         assert_eq!(status, 400, "{path}: {answer}");
         decision(&answer);
@@ -141,14 +158,25 @@ fn paths_that_two_programs_could_read_differently_reach_nobody() {
 fn headers_that_belong_to_the_edge_cannot_be_forged() {
     let shop = Shop::new();
     let (_host, _programs) = shop.start();
-    let forged = ["X-Forwarded-For: 6.6.6.6", "x_forwarded_for: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6", "ringfort-caller: spiffe://shop.test/svc/admin", "X-Original-URL: /admin", "baggage: a=b"];
+    let forged = [
+        "X-Forwarded-For: 6.6.6.6",
+        "x_forwarded_for: 6.6.6.6",
+        "Forwarded: for=6.6.6.6",
+        "X-Real-IP: 6.6.6.6",
+        "ringfort-caller: spiffe://shop.test/svc/admin",
+        "X-Original-URL: /admin",
+        "baggage: a=b",
+    ];
     let mut args: Vec<&str> = forged.iter().flat_map(|header| ["-H", *header]).collect();
     let url = shop.at_gateway("/orders/x");
     args.push(&url);
     let (status, answer) = curl(&args);
     assert_eq!(status, 200, "{answer}");
     let body = answer.split("\r\n\r\n").last().unwrap();
-    assert!(!body.contains("6.6.6.6") && !body.contains("svc/admin") && !body.contains("/admin"), "{body}");
+    assert!(
+        !body.contains("6.6.6.6") && !body.contains("svc/admin") && !body.contains("/admin"),
+        "{body}"
+    );
     assert!(body.contains("127.0.0.1") && body.contains("traceparent"), "ours are set: {body}");
     assert!(body.contains("spiffe://shop.test/gateway/public"), "{body}");
 }
@@ -169,7 +197,8 @@ fn plaintext_and_strangers_never_reach_a_program() {
     let shop = Shop::new();
     let (host, [_orders, payments, _ledger]) = shop.start();
     let status = host.proxy_status("payments");
-    let address = status["address"].as_str().unwrap_or_else(|| panic!("no address in {status}")).to_owned();
+    let address =
+        status["address"].as_str().unwrap_or_else(|| panic!("no address in {status}")).to_owned();
     let (code, answer) = curl(&["--http0.9", &format!("http://{address}/charge")]);
     assert!(code == 0 || !answer.contains("HTTP/1.1"), "plaintext got an HTTP answer: {answer}");
     let (code, answer) = curl(&[&format!("https://{address}/charge")]);
@@ -188,7 +217,9 @@ fn edits_are_applied_live_and_bad_edits_change_nothing() {
     let from = host.line_count();
     fs::write(&file, shop.fleet("\"POST /charge\", \"POST /refund\"")).unwrap();
     host.wait_line_after(from, "revision 2");
-    wait_for("the new permit to be in force", Duration::from_secs(5), || (refund() == 200).then_some(()));
+    wait_for("the new permit to be in force", Duration::from_secs(5), || {
+        (refund() == 200).then_some(())
+    });
     assert!(payments.seen() >= 1);
 
     let from = host.line_count();
@@ -210,7 +241,9 @@ fn a_killed_sidecar_is_back_within_two_seconds() {
     let pid = u32::try_from(before["pid"].as_u64().unwrap()).unwrap();
     signal(pid, "-KILL");
     let charge = || curl(&["-X", "POST", &shop.at_payments("/charge")]).0;
-    wait_for("the sidecar to serve again", Duration::from_secs(2), || (charge() == 200).then_some(()));
+    wait_for("the sidecar to serve again", Duration::from_secs(2), || {
+        (charge() == 200).then_some(())
+    });
     let after = host.proxy_status("payments");
     assert_ne!(after["pid"], before["pid"]);
     assert_eq!(after["address"], before["address"], "callers find it where it was");
@@ -227,7 +260,9 @@ fn traffic_goes_on_without_the_server_even_through_a_proxy_restart() {
     assert_eq!(charge(), 200);
     let proxy = u32::try_from(host.proxy_status("payments")["pid"].as_u64().unwrap()).unwrap();
     signal(proxy, "-KILL");
-    wait_for("the proxy to serve its snapshot from disk", Duration::from_secs(5), || (charge() == 200).then_some(()));
+    wait_for("the proxy to serve its snapshot from disk", Duration::from_secs(5), || {
+        (charge() == 200).then_some(())
+    });
     signal(server, "-CONT");
     signal(server, "-KILL");
     assert_eq!(charge(), 200);
@@ -252,7 +287,11 @@ fn every_proxy_is_its_own_process_with_its_own_key() {
         let path = host.run().join("proxies").join(format!("{name}.identity"));
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777;
         assert_eq!(mode, 0o600, "{}", path.display());
-        assert_eq!(fs::read_to_string(&path).map_or(0, |text| text.matches("PRIVATE KEY").count()), 2, "one key: {name}");
+        assert_eq!(
+            fs::read_to_string(&path).map_or(0, |text| text.matches("PRIVATE KEY").count()),
+            2,
+            "one key: {name}"
+        );
     }
 }
 
@@ -263,7 +302,14 @@ fn metrics_of_all_proxies_stand_at_one_endpoint() {
     assert_eq!(curl(&[&shop.at_gateway("/orders/x")]).0, 200);
     let (status, text) = curl(&[&format!("http://127.0.0.1:{}/metrics", shop.metrics)]);
     assert_eq!(status, 200, "{text}");
-    for wanted in ["http_server_request_duration_seconds", "ringfort_decisions_total", "ringfort_config_revision", "ringfort_cert_expiry_timestamp_seconds", "service=\"payments\"", "service=\"public\""] {
+    for wanted in [
+        "http_server_request_duration_seconds",
+        "ringfort_decisions_total",
+        "ringfort_config_revision",
+        "ringfort_cert_expiry_timestamp_seconds",
+        "service=\"payments\"",
+        "service=\"public\"",
+    ] {
         assert!(text.contains(wanted), "no `{wanted}` in\n{text}");
     }
 }
