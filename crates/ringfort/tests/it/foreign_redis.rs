@@ -15,20 +15,11 @@ use crate::{
 fn redis_cli_works_through_mtls_unchanged() {
     let [cache, to_cache, metrics] = free_ports();
     let server = program(&["/usr/bin/redis-server"]);
-    let port = cache.to_string();
-    let command = yaml_list(&[
-        server.to_str().unwrap(),
-        "--port",
-        &port,
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--daemonize",
-        "no",
-    ]);
+    let folder = tempfile::Builder::new().prefix("rfredis").tempdir().unwrap();
+    let config = folder.path().join("redis.conf");
+    std::fs::write(&config, format!("port {cache}\nbind 127.0.0.1\nsave \"\"\nappendonly no\n"))
+        .unwrap();
+    let command = yaml_list(&[server.to_str().unwrap(), config.to_str().unwrap()]);
     let fleet = format!(
         "ringfort: v1
 fleet: {{ trust_domain: cache.test }}
