@@ -135,12 +135,12 @@ fn what_http_offers_works_through_both_proxies() {
         assert!(!head.contains("line 0"), "no body answers HEAD");
 
         let (status, part) = curl(&["-r", "10-20", &at("/page.txt")]);
-        assert_eq!((status, part.ends_with(&page[10..=20])), (206, true), "{part}");
+        assert_eq!((status, part.ends_with(page.get(10..=20).unwrap())), (206, true), "{part}");
 
         let etag = head
             .lines()
             .find(|line| line.to_lowercase().starts_with("etag: "))
-            .map(|line| &line[6..]);
+            .and_then(|line| line.get(6..));
         let condition = format!("If-None-Match: {}", etag.unwrap().trim());
         assert_eq!(curl(&["-H", &condition, &at("/page.txt")]).0, 304);
 

@@ -50,7 +50,7 @@ observability: {{ metrics: {{ bind: \"127.0.0.1:{metrics}\" }} }}
     let large = run(cli().args(["GET", "large"]));
     assert_eq!((large.len(), large.ends_with("end\n")), (8_000_004, true));
     pipelined(cli());
-    published(cli(), || cli());
+    published(cli(), cli);
     // A blocking command waits on an idle connection.
     let mut waiting = cli().args(["BLPOP", "queue", "20"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_for("the client to block", Duration::from_secs(20), || {
