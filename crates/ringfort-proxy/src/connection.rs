@@ -53,6 +53,10 @@ const LIFE_MAX: Duration = Duration::from_secs(3600);
 const CANCELS_MAX: usize = 100;
 const CANCELS_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a connection that is to finish waits for one more request before it is closed: a caller that is just about
+/// to send one gets its answer, with the word that it was the last.
+const LAST_REQUEST_WITHIN: Duration = Duration::from_secs(1);
+
 /// HTTP/2 settings of the same rule.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -370,8 +374,10 @@ async fn serve_http1(
         builder.max_headers(usize::try_from(limits.header_count).unwrap_or(100).saturating_add(28));
     }
     let mut serving = builder.serve_connection(io, service).with_upgrades();
-    let result =
-        until_retired(connection, &mut serving, |serving| serving.graceful_shutdown()).await;
+    let result = until_retired(connection, &mut serving, LAST_REQUEST_WITHIN, |serving| {
+        serving.graceful_shutdown();
+    })
+    .await;
     if connection.activity.head_timed_out() {
         let slow = Refusal::new(Ring::Protocol, 408, "head_slow", "the request head took too long");
         connection.refused_head(&slow);
@@ -424,13 +430,18 @@ async fn serve_http2(
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_ANSWER)
         .serve_connection(io, service);
-    until_retired(connection, &mut serving, |serving| serving.graceful_shutdown()).await
+    // HTTP/2 says goodbye in the protocol: requests that cross it are still answered.
+    until_retired(connection, &mut serving, Duration::ZERO, |serving| {
+        serving.graceful_shutdown();
+    })
+    .await
 }
 
 /// Serves until the connection ends; once it is to retire, no new request is taken.
 async fn until_retired<S>(
     connection: &Connection,
     serving: &mut S,
+    linger: Duration,
     retire: impl Fn(Pin<&mut S>),
 ) -> Result<(), hyper::Error>
 where
@@ -451,6 +462,13 @@ where
             result = &mut *serving => return result,
             () = &mut retired => {}
         }
+    }
+    connection.retire.cancel();
+    if !linger.is_zero()
+        && connection.activity.is_idle()
+        && let Ok(result) = tokio::time::timeout(linger, &mut *serving).await
+    {
+        return result;
     }
     retire(Pin::new(serving));
     serving.await

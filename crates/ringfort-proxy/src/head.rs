@@ -41,6 +41,7 @@ pub(crate) fn read(parts: &Parts, bounds: &Limits) -> Result<Asked, Refusal> {
         version: version(parts.version)?,
     };
     let canonical = CanonicalRequest::parse(&raw, bounds.url)?;
+    check_early_data(parts)?;
     let connection = headers::read_connection(values(fields, &header::CONNECTION))?;
     let upgrade = headers::read_upgrade(connection, values(fields, &header::UPGRADE));
     Ok(Asked {
@@ -84,6 +85,21 @@ pub(crate) fn check_size(fields: &HeaderMap, bounds: &Limits) -> Result<(), Refu
     }
     Ok(())
 }
+
+/// Refuses what an earlier hop says it took as early data, unless it may be repeated by anybody.
+///
+/// # Source
+/// RFC 8470 section 5.2.
+fn check_early_data(parts: &Parts) -> Result<(), Refusal> {
+    let early = parts.headers.get(EARLY_DATA).is_some_and(|value| value.as_bytes() == b"1");
+    if early && !parts.method.is_safe() {
+        let detail = "the request came as early data and may be a replay";
+        return Err(Refusal::new(Ring::Protocol, 425, "early_data", detail));
+    }
+    Ok(())
+}
+
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// Holds the announced length of a body to its limit.
 ///

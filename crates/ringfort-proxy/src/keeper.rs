@@ -484,12 +484,11 @@ impl Keeper {
     /// Tells the server what is in force here.
     fn report(&mut self) {
         let Some(link) = &self.state.link else { return };
-        let inbound = self.state.plane.as_ref().and_then(|plane| plane.address(Socket::Inbound));
         let in_force = self.state.assembly.as_ref().and_then(Assembly::in_force);
         let identity = self.state.identity.as_ref();
         let request = v1::ReportRequest {
             instance: self.instance.clone(),
-            address: inbound.map_or_else(String::new, |address| address.to_string()),
+            address: self.inbound().map_or_else(String::new, |address| address.to_string()),
             draining: self.state.draining,
             revision: in_force.map_or(0, |(revision, _)| revision.number()),
             digest: in_force.map_or_else(Vec::new, |(_, it)| it.as_bytes().to_vec()).into(),
@@ -502,6 +501,11 @@ impl Keeper {
         if link.reports.try_send(request).is_err() {
             tracing::debug!("a report was left out");
         }
+    }
+
+    /// Where callers reach this sidecar.
+    fn inbound(&self) -> Option<SocketAddr> {
+        self.state.plane.as_ref()?.address(Socket::Inbound)
     }
 
     fn word(&self) -> &'static str {
@@ -533,6 +537,7 @@ impl Keeper {
                 identity.map(|identity| identity::millis(identity.svid.not_after()));
             status.stale_seconds = self.stale_seconds();
             status.nack.clone_from(&self.state.nack);
+            status.address = self.inbound().map(|address| address.to_string());
             status.registered = self.state.registration.registered;
             status.listeners = listeners;
         });
@@ -574,8 +579,7 @@ impl Keeper {
     }
 
     fn keep_port(&self) {
-        let plane = self.state.plane.as_ref();
-        let Some(inbound) = plane.and_then(|plane| plane.address(Socket::Inbound)) else { return };
+        let Some(inbound) = self.inbound() else { return };
         if self.files.kept_port() == inbound.port() {
             return;
         }

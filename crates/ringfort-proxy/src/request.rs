@@ -35,6 +35,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const CALLER: HeaderName = HeaderName::from_static("ringfort-caller");
+const DECISION: HeaderName = HeaderName::from_static("ringfort-decision");
 
 /// Serves one request; a refusal is an answer, never an error.
 pub(crate) async fn serve(
@@ -43,14 +44,19 @@ pub(crate) async fn serve(
 ) -> Response<ResponseBody> {
     let mut exchange = Exchange::begin(connection, request.method(), request.version());
     let grpc = head::is_grpc(request.headers());
-    match pass_rings(&mut exchange, request).await {
+    let http1 = request.version() != Version::HTTP_2;
+    let mut response = match pass_rings(&mut exchange, request).await {
         Ok(Passed::Forwarded(response)) => {
             response.map(|incoming| ResponseBody::streaming(incoming, grpc, exchange))
         }
         Ok(Passed::Made(response)) => response.map(|()| exchange.into_body(Bytes::new())),
-        Ok(Passed::Upgraded(response, tunnel)) => upgrade::start(tunnel, exchange, response),
+        Ok(Passed::Upgraded(response, ends)) => return upgrade::start(ends, exchange, response),
         Err(refusal) => exchange.refuse(&refusal, grpc),
+    };
+    if http1 && connection.retire.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// A request that passed every ring.
@@ -250,7 +256,16 @@ fn answer(
     exchange.answered(response.status().as_u16());
     *response.version_mut() = Version::HTTP_11;
     let fields = response.headers_mut();
+    // A wall further inside has refused: its id goes back to whoever asked. A program cannot forge one, for its own
+    // sidecar forwards to it by a `Call` and keeps none.
+    let inner = match &destination.question {
+        Asks::Call { .. } => None,
+        Asks::AtCallee | Asks::Visit(_) => fields.get(&DECISION).cloned(),
+    };
     head::strip_response(fields);
+    if let Some(inner) = inner {
+        fields.insert(DECISION, inner);
+    }
     if let Some(route) = &destination.route {
         edit(fields, &route.headers.response);
         if let Some(origin) = origin.filter(|origin| route::allows_origin(route, origin)) {

@@ -81,7 +81,7 @@ pub async fn run(options: ProxyOptions) -> Result<(), RunProxyError> {
         board,
         state: State::default(),
     };
-    let cut = keeper.keep(options.control_socket, drain, &tasks).await;
+    let cut = Box::pin(keeper.keep(options.control_socket, drain, &tasks)).await;
     tracing::info!(cut, "drained");
     stop_admin.cancel();
     tasks.close();

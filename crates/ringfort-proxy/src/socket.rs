@@ -148,6 +148,11 @@ impl Activity {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether no request is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether the connection ended because a head did not arrive in time.
     pub(crate) fn head_timed_out(&self) -> bool {
         self.head_timed_out.load(Ordering::Relaxed)

@@ -97,11 +97,14 @@ impl Decision {
     #[must_use]
     pub fn walk(last: Ring, permits: bool, details: &[(Ring, String)]) -> Vec<Step> {
         let step = |ring: Ring| {
-            let outcome = match ring {
-                _ if !is_enforced(ring) => "not in force",
-                _ if ring == last && !permits => "refused",
-                _ if ring <= last || permits => "passed",
-                _ => "not reached",
+            let outcome = if !is_enforced(ring) {
+                "not in force"
+            } else if ring == last && !permits {
+                "refused"
+            } else if ring < last || permits {
+                "passed"
+            } else {
+                "not reached"
             };
             let detail = details.iter().find(|(of, _)| *of == ring);
             let detail = detail.map_or_else(String::new, |(_, detail)| detail.clone());

@@ -96,6 +96,19 @@ async fn heads_that_are_no_http_get_a_recorded_answer() {
 }
 
 #[tokio::test]
+async fn early_data_may_not_write() {
+    let shop = shop().await;
+    let mut client = caller::http1(shop.gateway.gateway()).await;
+    for (method, status) in [("POST", 425), ("GET", 200)] {
+        let request = Request::builder().method(method).uri("/api/x");
+        let request = request.header("host", "shop.example").header("early-data", "1");
+        let response = client.send_request(request.body(whole("")).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{method}");
+        drop(text(response).await);
+    }
+}
+
+#[tokio::test]
 async fn heads_are_bounded() {
     let shop = shop().await;
     let url = "a".repeat(9000);

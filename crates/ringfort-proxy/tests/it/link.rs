@@ -276,7 +276,7 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Both {
 }
 
 /// Serves a control plane on a socket until the token.
-async fn serve(control: &Arc<Control>, socket: &Path) -> (CancellationToken, TaskTracker) {
+fn serve(control: &Arc<Control>, socket: &Path) -> (CancellationToken, TaskTracker) {
     drop(std::fs::remove_file(socket));
     let listener = UnixListener::bind(socket).unwrap();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -392,7 +392,7 @@ async fn a_proxy_lives_through_the_death_of_everything_around_it() {
     // The server comes: identity, configuration, registration.
     control.offer(&snapshot(&control, program.address, 1), &control.key);
     let socket = folder.path().join("control.sock");
-    let (stop, tasks) = serve(&control, &socket).await;
+    let (stop, tasks) = serve(&control, &socket);
     proxy.until("/state", "serving").await;
     proxy.until("/revision", 1).await;
     proxy.until("/registered", true).await;
@@ -423,7 +423,7 @@ async fn a_proxy_lives_through_the_death_of_everything_around_it() {
     // The server is back: nothing it has is sent again, but for the bundle, whose version only a stream tells.
     control.sent.lock().unwrap().clear();
     let signed = control.signed.load(Ordering::SeqCst);
-    let _server = serve(&control, &socket).await;
+    let _server = serve(&control, &socket);
     proxy.until("/link", "connected").await;
     proxy.until("/registered", true).await;
     assert!(control.sent.lock().unwrap().iter().all(|type_url| *type_url == resource::TRUST));
@@ -440,7 +440,7 @@ async fn a_raised_epoch_renews_without_ending_a_connection() {
     let program = program::echo(false).await;
     let offered = snapshot(&control, program.address, 1);
     control.offer(&offered, &control.key);
-    let _server = serve(&control, &folder.path().join("control.sock")).await;
+    let _server = serve(&control, &folder.path().join("control.sock"));
     let proxy = Process::start(folder.path());
     proxy.until("/revision", 1).await;
     let web = control.authority.credentials(&control.authority.service("web"));
@@ -462,7 +462,7 @@ async fn configuration_that_may_not_come_into_force_is_refused_by_name() {
     let control = Control::new(authority.service("orders"), authority);
     let program = program::echo(false).await;
     control.offer(&snapshot(&control, program.address, 5), &control.key);
-    let _server = serve(&control, &folder.path().join("control.sock")).await;
+    let _server = serve(&control, &folder.path().join("control.sock"));
     let proxy = Process::start(folder.path());
     proxy.until("/revision", 5).await;
     let nacked = |text: &str| {
@@ -498,7 +498,7 @@ async fn a_damaged_snapshot_is_not_served() {
     let program = program::echo(false).await;
     control.offer(&snapshot(&control, program.address, 1), &control.key);
     let socket = folder.path().join("control.sock");
-    let (stop, tasks) = serve(&control, &socket).await;
+    let (stop, tasks) = serve(&control, &socket);
     let proxy = Process::start(folder.path());
     proxy.until("/revision", 1).await;
     proxy.end().await;

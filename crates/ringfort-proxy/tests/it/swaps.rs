@@ -165,6 +165,38 @@ async fn a_drain_finishes_what_it_took() {
 }
 
 #[tokio::test]
+async fn callers_in_the_middle_of_their_work_are_told_to_go() {
+    let shop = Shop::open(Protocol::Http1, program::echo(false).await).await;
+    let at = shop.gateway.gateway();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (callers, counted) = (TaskTracker::new(), Arc::clone(&asked));
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let asked = Arc::clone(&counted);
+        tasks.push(callers.spawn(async move {
+            let mut client = caller::http1(at).await;
+            loop {
+                let response = client.send_request(get("/api/x")).await.expect("an answer");
+                assert_eq!(response.status(), 200);
+                let last = response.headers().get("connection").is_some_and(|it| it == "close");
+                drop(text(response).await);
+                asked.fetch_add(1, Ordering::SeqCst);
+                if last {
+                    return;
+                }
+                client.ready().await.expect("a connection");
+            }
+        }));
+    }
+    eventually("all are at work", || asked.load(Ordering::SeqCst) > 50).await;
+    let Shop { gateway, .. } = shop;
+    assert_eq!(soon(gateway.plane.drain(Duration::from_secs(10))).await, 0);
+    for task in tasks {
+        soon(task).await.expect("no caller had a failed request");
+    }
+}
+
+#[tokio::test]
 async fn a_drain_cuts_and_counts_what_does_not_finish() {
     let program = program::http(false, |_| std::future::pending()).await;
     let shop = Shop::open(Protocol::Http1, program).await;
