@@ -50,6 +50,8 @@ pub(crate) struct Status {
     /// Whether callers are told this instance's address.
     pub(crate) registered: bool,
     pub(crate) listeners: Vec<ListenerStatus>,
+    /// Callees that no endpoint is known of.
+    pub(crate) waiting_for: Vec<String>,
 }
 
 /// One socket.
@@ -83,6 +85,7 @@ impl Board {
             address: None,
             registered: false,
             listeners: Vec::new(),
+            waiting_for: Vec::new(),
         };
         Arc::new(Self { status: Mutex::new(status), view: ArcSwapOption::empty(), drain })
     }

@@ -17,7 +17,7 @@ use ringfort_identity::{
 };
 use ringfort_model::{
     Name, Revision, Secret, Snapshot, WallClock,
-    snapshot::{Endpoint, Listener, ListenerTls, Role, TlsVersion},
+    snapshot::{Endpoint, Listener, ListenerTls, Peer, Role, TlsVersion},
 };
 use ringfort_wire::{
     assemble::{AssembleError, Assembly, Change, Checks},
@@ -540,7 +540,19 @@ impl Keeper {
             status.address = self.inbound().map(|address| address.to_string());
             status.registered = self.state.registration.registered;
             status.listeners = listeners;
+            status.waiting_for = self.waiting_for();
         });
+    }
+
+    /// Callees that no endpoint is known of.
+    fn waiting_for(&self) -> Vec<String> {
+        let Some(snapshot) = &self.state.snapshot else { return Vec::new() };
+        let reachable = |peer: &Peer| {
+            let found = self.state.endpoints.get(&peer.name);
+            !peer.static_endpoints.is_empty() || found.is_some_and(|found| !found.is_empty())
+        };
+        let waiting = snapshot.peers.values().filter(|peer| !reachable(peer));
+        waiting.map(|peer| peer.name.to_string()).collect()
     }
 
     fn stale_seconds(&self) -> u64 {

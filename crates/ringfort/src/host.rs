@@ -33,6 +33,8 @@ const LINES_MAX: usize = 4096;
 const SERVER_READY_MAX: Duration = Duration::from_secs(30);
 /// How long all children may take to serve.
 const READY_MAX: Duration = Duration::from_secs(45);
+/// How long proxies may take to learn where their callees are.
+const FOUND_MAX: Duration = Duration::from_secs(5);
 /// Pause between two looks at something that is not ready.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A proxy's own drain limit is 30 s; it ends by itself before this.
@@ -159,7 +161,12 @@ impl Host {
         };
         let waited = tokio::time::timeout(READY_MAX, table.wait_for(all)).await;
         match waited {
-            Ok(Ok(table)) => Ok(table.len()),
+            Ok(Ok(table)) => {
+                let count = table.len();
+                drop(table);
+                self.everyone_is_found().await;
+                Ok(count)
+            }
             Ok(Err(_)) => bail!("the supervisor has ended"),
             Err(_) => {
                 let late = self
@@ -176,6 +183,44 @@ impl Host {
                 bail!("not serving after {} s: {}", READY_MAX.as_secs(), late.join(", "))
             }
         }
+    }
+
+    /// Waits until every proxy knows an endpoint of each of its callees; a service of another host may stay away, so
+    /// this says what is missing and goes on.
+    async fn everyone_is_found(&self) {
+        let all_found = async {
+            while let Some(missing) = self.missing().await {
+                tracing::debug!(%missing, "endpoints are not known yet");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(FOUND_MAX, all_found).await.is_err()
+            && let Some(missing) = self.missing().await
+        {
+            tracing::warn!(%missing, "no instance is registered yet");
+        }
+    }
+
+    /// The callees some proxy waits for; `None` when there is none.
+    async fn missing(&self) -> Option<String> {
+        let mut missing = std::collections::BTreeSet::new();
+        for (key, _) in self.supervisor.status() {
+            let socket = self.places.proxies().join(format!("{}.sock", key.name));
+            if !matches!(key.role, Role::Gateway | Role::Sidecar) {
+                continue;
+            }
+            let Ok(Some(status)) = admin::proxy(&socket, "/status").await else {
+                missing.insert(key.to_string());
+                continue;
+            };
+            let status: serde_json::Value = serde_json::from_slice(&status).unwrap_or_default();
+            let names = status.get("waiting_for").and_then(serde_json::Value::as_array);
+            missing.extend(
+                names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)),
+            );
+        }
+        let list: Vec<String> = missing.into_iter().collect();
+        (!list.is_empty()).then(|| list.join(", "))
     }
 
     /// The folders this host uses.

@@ -1,6 +1,6 @@
 //! `ringfort status`: what is in force, proxy by proxy; works without a server, from the proxies' own sockets.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use ringfort_model::WallClock;
@@ -19,18 +19,20 @@ use crate::{
     terminal,
 };
 
+/// How long a server may take to answer; the proxies speak for themselves meanwhile.
+const SERVER_ANSWER_MAX: Duration = Duration::from_secs(3);
+
 /// Exit 0 when every proxy serves the head revision, 1 when one lags behind, refuses, or the server is away.
 pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let places = Places::resolve(&args.folders)?;
     let proxies = of_proxies(&places.proxies()).await?;
-    let server = match admin::server(&places.server_socket()).await {
-        Ok(mut client) => {
-            client.status(StatusRequest {}).await.map(tonic::Response::into_inner).ok()
-        }
-        Err(error) => {
+    let server = match tokio::time::timeout(SERVER_ANSWER_MAX, of_server(&places)).await {
+        Ok(Ok(server)) => Some(server),
+        Ok(Err(error)) => {
             tracing::debug!(%error, "server away");
             None
         }
+        Err(_elapsed) => None,
     };
     let head = server.as_ref().map(|server| server.revision);
     let current = |status: &Value| head.is_some() && number(status, "revision") == head;
@@ -41,6 +43,11 @@ pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         print!("{}", text_report(server.as_ref(), &proxies));
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+async fn of_server(places: &Places) -> anyhow::Result<StatusResponse> {
+    let mut client = admin::server(&places.server_socket()).await?;
+    Ok(client.status(StatusRequest {}).await?.into_inner())
 }
 
 /// Asks each proxy of this host; one that does not answer stands with its error.
