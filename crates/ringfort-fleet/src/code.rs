@@ -62,7 +62,7 @@ static CODES: &[CodeText] = &[
     text(
         "RF0008",
         "too large",
-        "A bound of the folder was exceeded: 1000 files, 10 MiB a file, 16 MiB of documents and policies, 32 levels, 300 000 values, UTF-8 without byte-order mark.",
+        "A bound of the folder was exceeded: 1000 files, 10 MiB a file, 16 MiB of documents and policies, 32 levels, 250 000 values, UTF-8 without byte-order mark.",
     ),
     text("RF0009", "required field is missing", "The object means nothing without this field."),
     text(

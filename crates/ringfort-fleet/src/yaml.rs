@@ -14,8 +14,8 @@ use crate::{
 /// Deepest nesting.
 pub(crate) const DEPTH_MAX: usize = 32;
 
-/// Most nodes of a whole fleet: 10 000 services of 30 nodes each fit; the tree stays below 100 MB.
-pub(crate) const NODES_MAX: usize = 300_000;
+/// Most nodes of a whole fleet: 10 000 services of 25 values each fit; the tree stays below 100 MB.
+pub(crate) const NODES_MAX: usize = 250_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
