@@ -464,11 +464,16 @@ where
         }
     }
     connection.retire.cancel();
-    if !linger.is_zero()
-        && connection.activity.is_idle()
-        && let Ok(result) = tokio::time::timeout(linger, &mut *serving).await
-    {
-        return result;
+    // From now on every response says that it is the last. A caller whose response had already begun cannot know, so
+    // it is given the time to send another request and hear it.
+    loop {
+        let left = linger.saturating_sub(connection.activity.idle_for());
+        if left.is_zero() {
+            break;
+        }
+        if let Ok(result) = tokio::time::timeout(left, &mut *serving).await {
+            return result;
+        }
     }
     retire(Pin::new(serving));
     serving.await

@@ -148,9 +148,13 @@ impl Activity {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether no request is in flight.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
+    /// How long no request has been in flight.
+    pub(crate) fn idle_for(&self) -> Duration {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let since = self.since_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.age_ms().saturating_sub(since))
     }
 
     /// Whether the connection ended because a head did not arrive in time.
