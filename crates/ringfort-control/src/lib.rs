@@ -28,3 +28,6 @@ mod world;
 pub use authority::{KeepKeysError, SealingKeyError};
 pub use explain::{ExplainRequestError, explain_files};
 pub use run::{RunServerError, ServerOptions, run};
+
+#[cfg(test)]
+mod tests;

@@ -164,12 +164,10 @@ impl Server {
         for id in gone {
             self.keys.store.remove_instance(&id).await?;
         }
-        let endpoints = self.endpoint_lists();
-        self.world.send_replace(Arc::new(World {
-            in_force: Some(in_force),
-            endpoints,
-            trust: Some(trust),
-        }));
+        self.world.send_modify(|world| {
+            let (in_force, trust) = (Some(in_force), Some(trust));
+            *world = Arc::new(World { in_force, endpoints: self.endpoint_lists(), trust });
+        });
         Ok(())
     }
 
@@ -303,8 +301,8 @@ impl Server {
 
     /// Tells every stream the lists of endpoints when they changed.
     pub(crate) fn publish_endpoints(&self) {
-        let lists = self.endpoint_lists();
         self.world.send_if_modified(|world| {
+            let lists = self.endpoint_lists();
             let changed = world.endpoints != lists;
             if changed {
                 *world = Arc::new(World { endpoints: lists, ..World::clone(world) });
@@ -313,6 +311,7 @@ impl Server {
         });
     }
 
+    /// The lists as of now; called while the world is held, so that no older lists replace newer ones.
     fn endpoint_lists(&self) -> Arc<BTreeMap<Name, crate::subscription::Encoded>> {
         let lists = self.registry().endpoints();
         let digester = self.keys.digester.as_ref();
