@@ -13,20 +13,21 @@ use http::{
 };
 use hyper::body::Incoming;
 use ringfort_model::{
-    Refusal, Ring,
+    DecisionId, Refusal, Ring,
     headers::{client::client_address, trace::TraceParent},
     snapshot::{HeaderEdit, Role},
 };
 use tokio::time::Instant;
 
 use crate::{
-    authorize,
+    answer, authorize,
     body::{BodyBounds, BodyFault, BodyFaultCell, RequestBody, ResponseBody},
     connection::Connection,
     exchange::Exchange,
     head::{self, Asked, Sender},
     route::{self, Asks, Destination, Found},
     upgrade,
+    upstream::Transport,
 };
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -217,7 +218,7 @@ async fn forward(
         return switch(exchange, &destination, caller_side, response);
     }
     exchange.lease = Some(lease);
-    Ok(Passed::Forwarded(answer(exchange, &destination, origin.as_ref(), response)))
+    Ok(Passed::Forwarded(returned(exchange, &destination, origin.as_ref(), response)))
 }
 
 /// The callee changes the protocol: legitimate only if it was asked to.
@@ -247,7 +248,7 @@ fn switch(
 }
 
 /// Makes the head that goes back.
-fn answer(
+fn returned(
     exchange: &mut Exchange,
     destination: &Destination,
     origin: Option<&HeaderValue>,
@@ -273,6 +274,16 @@ fn answer(
         }
     }
     response
+}
+
+/// The id of a decision that the callee's own proxy made; a program behind it cannot have written it.
+fn inner_decision(destination: &Destination, fields: &HeaderMap) -> Option<HeaderValue> {
+    if !matches!(destination.door.callee.transport, Transport::Mtls { .. }) {
+        return None;
+    }
+    let mut ids = fields.get_all(answer::DECISION_HEADER).iter();
+    let (Some(id), None) = (ids.next(), ids.next()) else { return None };
+    id.to_str().ok()?.parse::<DecisionId>().ok().map(|_valid| id.clone())
 }
 
 fn made(exchange: &mut Exchange, response: Response<()>) -> Passed {

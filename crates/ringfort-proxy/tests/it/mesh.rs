@@ -236,7 +236,27 @@ async fn grpc_callers_are_refused_in_their_own_terms() {
     let response = soon(client.send_request(request)).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["grpc-status"], "7");
+    let id = response.headers()["ringfort-decision"].to_str().unwrap().parse().unwrap();
+    let decision = orders.plane.view().decision(id).expect("the callee's own decision");
+    assert_eq!(decision.reason, "no_permit");
     assert_eq!(pair.program.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_program_cannot_speak_of_decisions() {
+    let program = program::http(false, |_| async {
+        let mut response = http::Response::new(whole(""));
+        let id = "00000000000000000000000000000001".parse().unwrap();
+        response.headers_mut().insert("ringfort-decision", id);
+        response.headers_mut().insert("alt-svc", "h3=\":443\"".parse().unwrap());
+        response
+    })
+    .await;
+    let pair = Pair::open(Protocol::Http1, program).await;
+    let mut client = caller::http1(pair.web.outbound("orders")).await;
+    let response = client.send_request(get("/")).await.unwrap();
+    assert!(!response.headers().contains_key("ringfort-decision"));
+    assert!(!response.headers().contains_key("alt-svc"));
 }
 
 #[tokio::test]
