@@ -39,8 +39,4 @@ pub use schema::json_schema;
 pub use source::{FleetFile, Spot};
 
 #[cfg(test)]
-mod diagnostics;
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod mutation;
+mod tests;

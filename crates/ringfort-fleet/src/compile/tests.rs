@@ -4,9 +4,8 @@ use expect_test::expect;
 use ringfort_model::{Name, Revision, Snapshot, snapshot::Role};
 
 use crate::{
-    Compiled,
-    fixture::{FIVE_LINES, load_text, shop},
-    load,
+    Compiled, load,
+    tests::fixture::{FIVE_LINES, load_text, shop},
 };
 
 fn snapshot<'c>(compiled: &'c Compiled, name: &str) -> &'c Snapshot {

@@ -1,4 +1,4 @@
-//! Gateways and routes.
+//! Reads gateways, their listeners, and routes.
 
 use std::collections::BTreeMap;
 

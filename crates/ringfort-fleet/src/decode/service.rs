@@ -1,4 +1,4 @@
-//! Services.
+//! Reads a service: where it listens, whom it calls, how its process is recognised.
 
 use std::{
     collections::BTreeMap,

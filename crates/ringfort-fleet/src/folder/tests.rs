@@ -3,7 +3,7 @@
 use expect_test::expect;
 use ringfort_model::Revision;
 
-use crate::fixture::{FIVE_LINES, load_text, report, shop};
+use crate::tests::fixture::{FIVE_LINES, load_text, report, shop};
 
 #[test]
 fn five_lines_are_a_fleet() {

@@ -6,8 +6,8 @@ use ringfort_model::{Limits, Resilience, Revision, snapshot::Role};
 
 use super::{Field, Kind, Need, Object, ROOT};
 use crate::{
-    fixture::{SHOP, load_text, tree},
     scalar,
+    tests::fixture::{SHOP, load_text, tree},
     yaml::{Node, Value},
 };
 

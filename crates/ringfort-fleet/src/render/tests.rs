@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::{Problem, fixture::load_text, render};
+use crate::{Problem, render, tests::fixture::load_text};
 
 fn problems() -> Vec<Problem> {
     load_text("ringfort: v1\nservices:\n  web: { listen: 8080, calls: [paymets] }\n  payments: { listen: 8080 }\n").problems

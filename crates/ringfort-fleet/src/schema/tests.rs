@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::json_schema;
 use crate::{
-    fixture::{SHOP, tree},
+    tests::fixture::{SHOP, tree},
     yaml::{self, Node},
 };
 

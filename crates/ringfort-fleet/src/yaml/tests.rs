@@ -2,11 +2,10 @@
 
 use super::{Value, parse};
 use crate::{
-    FleetFile, Severity,
-    fixture::{file, load_text},
-    load,
+    FleetFile, Severity, load,
     problem::Problems,
     source::Sources,
+    tests::fixture::{file, load_text},
 };
 
 #[test]

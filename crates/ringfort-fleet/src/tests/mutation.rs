@@ -13,9 +13,9 @@ use expect_test::{Expect, expect};
 use self::matrix::allowed;
 use crate::{
     FleetFile, Severity,
-    fixture::{emit, file, shop, tree},
     language::{Kind, ROOT},
     load,
+    tests::fixture::{emit, file, shop, tree},
     yaml::{Entry, Node, Value},
 };
 
@@ -153,7 +153,7 @@ fn fleet_with(document: &str, root: &Node, bare: bool) -> Vec<FleetFile> {
 fn is_refused_early(document: &str, root: &Node) -> bool {
     let mut files = fleet_with(document, root, true);
     if document != "shop.yaml" {
-        let mut other = tree(crate::fixture::SHOP[0].1);
+        let mut other = tree(crate::tests::fixture::SHOP[0].1);
         let Value::Map(entries) = &mut other.value else { return false };
         entries.retain(|entry| entry.key != "policies");
         files.retain(|file| file.path != "shop.yaml");

@@ -6,9 +6,8 @@ use expect_test::expect_file;
 use ringfort_model::WallTime;
 
 use crate::{
-    FleetFile, Problem, codes,
-    fixture::{file, shop},
-    load, render,
+    FleetFile, Problem, codes, load, render,
+    tests::fixture::{file, shop},
 };
 
 /// A document with one fault, and the code that names it.
@@ -97,6 +96,11 @@ fn syntax() -> Vec<Case> {
             code: "RF0008",
             files: vec![FleetFile { path: "fleet.yaml".to_owned(), bytes: vec![0xff, 0xfe] }],
         },
+    ]
+}
+
+fn shapes() -> Vec<Case> {
+    vec![
         case("RF0009", "services:\n  web: { run: { env: { A: b } } }\n"),
         case("RF0009", "services:\n  web: { listen: 8080, contract: { mode: observe } }\n"),
         case("RF0010", "services:\n  web: { listen: 8080, calls: db }\n  db: { listen: 8081 }\n"),
@@ -125,6 +129,11 @@ fn syntax() -> Vec<Case> {
         case("RF0013", "services:\n  ringfort: { listen: 8080 }\n"),
         case("RF0014", "services:\n  web: { listen: 80800 }\n"),
         case("RF0014", "fleet: { certificates: { ttl: 2d } }\n"),
+    ]
+}
+
+fn folders() -> Vec<Case> {
+    vec![
         case("RF0015", "policies: [shop.cedar]\n"),
         case("RF0015", "policies: [../shop.cedar]\n"),
         case("RF0012", "ringfort: v2\n"),
@@ -145,7 +154,7 @@ fn syntax() -> Vec<Case> {
     ]
 }
 
-fn outer_rings() -> Vec<Case> {
+fn hosts() -> Vec<Case> {
     vec![
         case("RF0101", "firewall: { scope: host }\n"),
         case(
@@ -161,6 +170,11 @@ fn outer_rings() -> Vec<Case> {
             "RF0206",
             "services:\n  web: { listen: 8080, instances: { static: [\"10.0.0.1:9\", \"10.0.0.2:9\"] } }\n",
         ),
+    ]
+}
+
+fn routes() -> Vec<Case> {
+    vec![
         routed(
             "RF0301",
             "  a: { match: [ { host: x.example, path: \"/{x}/b\" } ], to: web, user: none }\n  b: { match: [ { host: x.example, path: \"/a/{y}\" } ], to: web, user: none }\n",
@@ -186,6 +200,11 @@ fn outer_rings() -> Vec<Case> {
             "RF0305",
             "  all: { match: [ { host: x.example, path: /api/* } ], to: web, user: none }\n  pay:\n    match: [ { host: x.example, path: \"/api/orders/{id}/pay\", methods: [POST] } ]\n    to: web\n    user: { login: shop, mfa: { max_age: 5m } }\nidentity:\n  issuer: https://x.example\n  clients: { shop: { redirect_uris: [\"https://x.example/\"], scopes: [openid] } }\n",
         ),
+    ]
+}
+
+fn listeners() -> Vec<Case> {
+    vec![
         case(
             "RF0306",
             "gateways:\n  front: { listeners: [ { bind: \"0.0.0.0:80\", hosts: [x.example] } ] }\n",
@@ -253,7 +272,7 @@ fn policy(code: &'static str, cedar: &str) -> Case {
     with(case(code, text), "a.cedar", cedar)
 }
 
-fn inner_rings() -> Vec<Case> {
+fn policies() -> Vec<Case> {
     let allow = "permit (principal == Workload::\"web\", action == Action::\"call\", resource == Service::\"db\");\n";
     vec![
         policy(
@@ -305,6 +324,11 @@ fn inner_rings() -> Vec<Case> {
                 "@id(\"a\")\n{allow}@id(\"a\")\nforbid (principal, action == Action::\"call\", resource == Service::\"api\");"
             ),
         ),
+    ]
+}
+
+fn graph() -> Vec<Case> {
+    vec![
         case(
             "RF0610",
             "services:\n  web: { listen: 8080, calls: [batch] }\n  batch: { calls: [web] }\n",
@@ -334,6 +358,11 @@ fn inner_rings() -> Vec<Case> {
             "a.cedar",
             "@id(\"guarded\")\npermit (principal == Workload::\"web\", action == Action::\"call\", resource == Service::\"db\")\nwhen { context has http && context.http.method == \"GET\" };\n",
         ),
+    ]
+}
+
+fn loads() -> Vec<Case> {
+    vec![
         case(
             "RF0701",
             "services:\n  web: { listen: 8080, resilience: { retry: { when: [\"503\"], methods: [GET, POST] } } }\n",
@@ -369,11 +398,27 @@ fn show(title: &str, problems: &[Problem]) -> String {
     format!("=== {title}\n{}\n", render::text(problems, false))
 }
 
+/// A text that ends with one newline.
+fn ended(text: &str) -> String {
+    format!("{}\n", text.trim_end())
+}
+
 #[test]
 fn every_diagnostic_reads_as_recorded() {
+    let all = [
+        syntax(),
+        shapes(),
+        folders(),
+        hosts(),
+        routes(),
+        listeners(),
+        policies(),
+        graph(),
+        loads(),
+    ];
     let mut report = String::new();
     let mut covered = BTreeSet::new();
-    for case in [syntax(), outer_rings(), inner_rings()].into_iter().flatten() {
+    for case in all.into_iter().flatten() {
         let loaded = load(&case.files);
         let found: Vec<&str> = loaded.problems.iter().map(|problem| problem.code).collect();
         assert!(found.contains(&case.code), "{}: {}", case.code, show("found", &loaded.problems));
@@ -386,7 +431,7 @@ fn every_diagnostic_reads_as_recorded() {
         .filter(|code| !covered.contains(code) && !ELSEWHERE.contains(code))
         .collect();
     assert!(missing.is_empty(), "no case shows {missing:?}");
-    expect_file!["../fixtures/diagnostics.txt"].assert_eq(&report);
+    expect_file!["../../fixtures/diagnostics.txt"].assert_eq(&ended(&report));
 }
 
 #[test]
@@ -399,5 +444,5 @@ fn the_shop_names_what_this_build_lacks_and_what_has_expired() {
     {
         report.push_str(&show(title, &fleet.check_dates(today)));
     }
-    expect_file!["../fixtures/shop.txt"].assert_eq(&report);
+    expect_file!["../../fixtures/shop.txt"].assert_eq(&ended(&report));
 }

@@ -10,23 +10,23 @@ use crate::{
 
 /// The files of the bookshop.
 pub(crate) const SHOP: [(&str, &str); 11] = [
-    ("shop.yaml", include_str!("../fixtures/shop/shop.yaml")),
-    ("edge.yaml", include_str!("../fixtures/shop/edge.yaml")),
-    ("shop.cedar", include_str!("../fixtures/shop/shop.cedar")),
+    ("shop.yaml", include_str!("../../fixtures/shop/shop.yaml")),
+    ("edge.yaml", include_str!("../../fixtures/shop/edge.yaml")),
+    ("shop.cedar", include_str!("../../fixtures/shop/shop.cedar")),
     (
         "contracts/checkout.openapi.yaml",
-        include_str!("../fixtures/shop/contracts/checkout.openapi.yaml"),
+        include_str!("../../fixtures/shop/contracts/checkout.openapi.yaml"),
     ),
     (
         "contracts/delivery.openapi.yaml",
-        include_str!("../fixtures/shop/contracts/delivery.openapi.yaml"),
+        include_str!("../../fixtures/shop/contracts/delivery.openapi.yaml"),
     ),
-    ("contracts/billing.binpb", include_str!("../fixtures/shop/contracts/billing.binpb")),
-    ("keys/anna.pub", include_str!("../fixtures/shop/keys/anna.pub")),
-    ("keys/forge.pub", include_str!("../fixtures/shop/keys/forge.pub")),
-    ("keys/wholesaler.jwks.json", include_str!("../fixtures/shop/keys/wholesaler.jwks.json")),
-    ("keys/partners.pem", include_str!("../fixtures/shop/keys/partners.pem")),
-    ("keys/partners-ca.pem", include_str!("../fixtures/shop/keys/partners-ca.pem")),
+    ("contracts/billing.binpb", include_str!("../../fixtures/shop/contracts/billing.binpb")),
+    ("keys/anna.pub", include_str!("../../fixtures/shop/keys/anna.pub")),
+    ("keys/forge.pub", include_str!("../../fixtures/shop/keys/forge.pub")),
+    ("keys/wholesaler.jwks.json", include_str!("../../fixtures/shop/keys/wholesaler.jwks.json")),
+    ("keys/partners.pem", include_str!("../../fixtures/shop/keys/partners.pem")),
+    ("keys/partners-ca.pem", include_str!("../../fixtures/shop/keys/partners-ca.pem")),
 ];
 
 /// A whole fleet in five lines.
