@@ -36,7 +36,6 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const CALLER: HeaderName = HeaderName::from_static("ringfort-caller");
-const DECISION: HeaderName = HeaderName::from_static("ringfort-decision");
 
 /// Serves one request; a refusal is an answer, never an error.
 pub(crate) async fn serve(
@@ -257,15 +256,10 @@ fn returned(
     exchange.answered(response.status().as_u16());
     *response.version_mut() = Version::HTTP_11;
     let fields = response.headers_mut();
-    // A wall further inside has refused: its id goes back to whoever asked. A program cannot forge one, for its own
-    // sidecar forwards to it by a `Call` and keeps none.
-    let inner = match &destination.question {
-        Asks::Call { .. } => None,
-        Asks::AtCallee | Asks::Visit(_) => fields.get(&DECISION).cloned(),
-    };
+    let inner = inner_decision(destination, fields);
     head::strip_response(fields);
     if let Some(inner) = inner {
-        fields.insert(DECISION, inner);
+        fields.insert(answer::DECISION_HEADER, inner);
     }
     if let Some(route) = &destination.route {
         edit(fields, &route.headers.response);
@@ -276,7 +270,8 @@ fn returned(
     response
 }
 
-/// The id of a decision that the callee's own proxy made; a program behind it cannot have written it.
+/// The id of a decision that a wall further inside made: it goes back to whoever asked. A program cannot forge one,
+/// for what it says reaches its own sidecar in plaintext.
 fn inner_decision(destination: &Destination, fields: &HeaderMap) -> Option<HeaderValue> {
     if !matches!(destination.door.callee.transport, Transport::Mtls { .. }) {
         return None;

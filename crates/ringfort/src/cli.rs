@@ -86,6 +86,9 @@ Examples:
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Become a program that ends with the process that started it.
+    #[command(hide = true)]
+    Launch(LaunchArgs),
     /// One program of the demo's shop.
     #[command(hide = true)]
     DemoService(DemoServiceArgs),
@@ -299,4 +302,15 @@ pub(crate) struct DemoServiceArgs {
     /// Loopback port to listen on.
     #[arg(long)]
     pub(crate) port: u16,
+}
+
+/// `ringfort launch`.
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    /// End with this process.
+    #[arg(long, value_name = "PID")]
+    pub(crate) parent: u32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<std::ffi::OsString>,
 }

@@ -42,6 +42,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "ringfort", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Launch(args) => roles::launch(&args),
         Command::DemoService(args) => roles::demo_service(&args),
     }
 }

@@ -1,7 +1,13 @@
 //! One host of a fleet as `up` and `demo` run it: server, agent, proxies and programs, from files to a clean end.
 
 use std::{
-    collections::BTreeMap, ffi::OsString, io::Write as _, path::PathBuf, sync::Arc, time::Duration,
+    collections::BTreeMap,
+    ffi::OsString,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -331,23 +337,45 @@ impl Host {
         ChildSpec { user, ..self.own_spec(key, &["proxy", name.as_str()], Some(socket)) }
     }
 
+    /// The command, by way of `ringfort launch`, so that the program ends with this process however that ends; as it is
+    /// for a user who may not run this binary.
+    fn launched(
+        &self,
+        name: &Name,
+        command: &[String],
+        user: Option<UserIds>,
+    ) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
+        let Some((program, args)) = command.split_first() else {
+            bail!("`{name}` has an empty command")
+        };
+        if user.is_some() && !anyone_may_run(&self.program) {
+            return Ok((PathBuf::from(program), args.iter().map(OsString::from).collect()));
+        }
+        let own: [OsString; 4] = [
+            "launch".into(),
+            "--parent".into(),
+            std::process::id().to_string().into(),
+            "--".into(),
+        ];
+        let whole = own.into_iter().chain(command.iter().map(OsString::from)).collect();
+        Ok((self.program.clone(), whole))
+    }
+
     fn program_spec(
         &self,
         name: &Name,
         run: &RunPlan,
         user: Option<UserIds>,
     ) -> anyhow::Result<ChildSpec> {
-        let Some((program, args)) = run.command.split_first() else {
-            bail!("`{name}` has an empty command")
-        };
+        let (program, args) = self.launched(name, &run.command, user)?;
         let mut env = inherited(&["PATH", "HOME", "LANG", "TZ", "TMPDIR"]);
         let workload_api = format!("unix://{}", self.places.run.join("workload.sock").display());
         env.insert("SPIFFE_ENDPOINT_SOCKET".into(), workload_api.into());
         env.extend(run.env.iter().map(|(key, value)| (key.into(), value.into())));
         Ok(ChildSpec {
             key: ChildKey { role: Role::Program, name: name.clone() },
-            program: PathBuf::from(program),
-            args: args.iter().map(OsString::from).collect(),
+            program,
+            args,
             env,
             dir: Some(
                 run.dir.as_ref().map_or_else(|| self.folder.clone(), |dir| self.folder.join(dir)),
@@ -408,6 +436,13 @@ fn entry<'a>(text: &'a str, name: &str) -> Option<Vec<&'a str>> {
 
 fn number(fields: &[&str], index: usize) -> Option<u32> {
     fields.get(index)?.parse().ok()
+}
+
+/// Whether any user may run the file: all folders on the way open, the file readable and executable.
+fn anyone_may_run(path: &Path) -> bool {
+    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.permissions().mode());
+    let open = path.ancestors().skip(1).all(|folder| mode(folder) & 0o001 != 0);
+    open && mode(path) & 0o005 == 0o005
 }
 
 /// Variables of this process that children see too.

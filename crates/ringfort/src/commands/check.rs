@@ -18,7 +18,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         CheckFormat::Text => print!("{}", render::text(&loaded.problems, coloured)),
         CheckFormat::Json => println!("{}", render::json(&loaded.problems)),
         CheckFormat::Sarif => {
-            println!("{}", render::sarif(&loaded.problems, env!("CARGO_PKG_VERSION")))
+            println!("{}", render::sarif(&loaded.problems, env!("CARGO_PKG_VERSION")));
         }
         CheckFormat::Github => print!("{}", render::github(&loaded.problems)),
     }

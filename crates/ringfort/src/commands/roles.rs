@@ -1,13 +1,13 @@
 //! The single roles: server, agent, proxy, and the demo's programs. Each runs until it is told to end.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{os::unix::process::CommandExt as _, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cli::{AgentArgs, DemoServiceArgs, ProxyArgs, ServerArgs},
+    cli::{AgentArgs, DemoServiceArgs, LaunchArgs, ProxyArgs, ServerArgs},
     clock::SystemClock,
     folders::Places,
 };
@@ -82,6 +82,15 @@ pub(crate) fn proxy(args: &ProxyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Becomes a program of `run:`. The kernel's order to end with the supervisor outlives the change, so nothing holds the
+/// program's port after a supervisor that was killed.
+pub(crate) fn launch(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
+    bind_to_parent(Some(args.parent))?;
+    let (program, rest) = args.command.split_first().context("no program to start")?;
+    let error = std::process::Command::new(program).args(rest).exec();
+    Err(error).with_context(|| format!("cannot start `{}`", program.display()))
+}
+
 pub(crate) fn demo_service(args: &DemoServiceArgs) -> anyhow::Result<ExitCode> {
     let program = args.name.parse().context("no such program")?;
     let options = ringfort_demo::ServeOptions::read(variable)?;
@@ -108,7 +117,7 @@ fn bind_to_parent(parent: Option<u32>) -> anyhow::Result<()> {
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .max_blocking_threads(8)
+        .max_blocking_threads(64)
         .enable_all()
         .build()
         .context("cannot start the runtime")

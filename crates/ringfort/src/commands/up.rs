@@ -91,10 +91,9 @@ pub(super) async fn follow(
     let (sender, mut edits) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A full channel already says that something changed.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            if sender.try_send(()).is_err() {
-                tracing::trace!("an edit is already waiting");
-            }
+        let is_edit = event.is_ok_and(|event| !event.kind.is_access());
+        if is_edit && sender.try_send(()).is_err() {
+            tracing::trace!("an edit is already waiting");
         }
     })
     .context("cannot watch the fleet folder")?;

@@ -20,16 +20,16 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 /// A running program; it ends with the value.
-pub struct Program {
+pub(crate) struct Program {
     /// Requests or connections it has seen.
-    pub seen: Arc<AtomicU64>,
+    pub(crate) seen: Arc<AtomicU64>,
     /// Dropped last: ends all tasks.
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Program {
     /// An HTTP/1.1 service that answers every request with what it saw, as JSON.
-    pub fn http(port: u16) -> Self {
+    pub(crate) fn http(port: u16) -> Self {
         Self::start(port, |stream, seen| async move {
             let service = hyper::service::service_fn(move |request| {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ impl Program {
     }
 
     /// A TCP service that sends back what it gets.
-    pub fn tcp(port: u16) -> Self {
+    pub(crate) fn tcp(port: u16) -> Self {
         Self::start(port, |mut stream, seen| async move {
             seen.fetch_add(1, Ordering::Relaxed);
             let (mut read, mut write) = stream.split();
@@ -81,7 +81,7 @@ impl Program {
     }
 
     /// Requests or connections seen so far.
-    pub fn seen(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
     }
 }
@@ -107,7 +107,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 }
 
 /// Sends bytes over TCP, ends the sending side, and returns what comes back.
-pub async fn tcp_round_trip(port: u16, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(crate) async fn tcp_round_trip(port: u16, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(bytes).await?;
     stream.shutdown().await?;

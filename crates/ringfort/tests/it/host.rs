@@ -10,13 +10,13 @@ use std::{
 };
 
 /// The binary under test.
-pub const RINGFORT: &str = env!("CARGO_BIN_EXE_ringfort");
+pub(crate) const RINGFORT: &str = env!("CARGO_BIN_EXE_ringfort");
 
 /// How long a fleet may take to be ready on a loaded two-core machine.
 const READY_MAX: Duration = Duration::from_secs(60);
 
 /// Loopback ports that were free when asked for, all different.
-pub fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let held: Vec<TcpListener> =
         (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     std::array::from_fn(|index| held[index].local_addr().unwrap().port())
@@ -24,7 +24,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 
 /// Waits until `holds` answers, and says what was waited for when it never does.
 #[track_caller]
-pub fn wait_for<T>(what: &str, limit: Duration, mut holds: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut holds: impl FnMut() -> Option<T>) -> T {
     let start = now();
     loop {
         if let Some(value) = holds() {
@@ -36,12 +36,12 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut holds: impl FnMut() -> Optio
 }
 
 #[expect(clippy::disallowed_methods, reason = "an end-to-end test measures real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// A running `ringfort up`.
-pub struct Host {
+pub(crate) struct Host {
     child: Child,
     dir: tempfile::TempDir,
     lines: Arc<(Mutex<Vec<String>>, Condvar)>,
@@ -50,14 +50,14 @@ pub struct Host {
 impl Host {
     /// Starts a fleet of these files and waits until every proxy serves.
     #[track_caller]
-    pub fn start(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(files: &[(&str, &str)]) -> Self {
         let host = Self::launch(files);
         host.wait_line("ready: ");
         host
     }
 
     /// Starts a fleet without waiting.
-    pub fn launch(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn launch(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::Builder::new().prefix("rf").tempdir().unwrap();
         // Programs of other users must reach their folders below it.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -86,39 +86,34 @@ impl Host {
     }
 
     /// The fleet folder.
-    pub fn fleet(&self) -> PathBuf {
+    pub(crate) fn fleet(&self) -> PathBuf {
         self.dir.path().join("fleet")
     }
 
     /// The runtime folder.
-    pub fn run(&self) -> PathBuf {
+    pub(crate) fn run(&self) -> PathBuf {
         self.dir.path().join("run")
     }
 
-    /// The folder around fleet, state and run.
-    pub fn root(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Process id of the supervisor.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a line that contains `needle` and returns it.
     #[track_caller]
-    pub fn wait_line(&self, needle: &str) -> String {
+    pub(crate) fn wait_line(&self, needle: &str) -> String {
         self.wait_line_after(0, needle).1
     }
 
     /// How many lines were printed so far.
-    pub fn line_count(&self) -> usize {
+    pub(crate) fn line_count(&self) -> usize {
         self.lines.0.lock().unwrap().len()
     }
 
     /// Waits for a line at or after `from`; returns its index and text.
     #[track_caller]
-    pub fn wait_line_after(&self, from: usize, needle: &str) -> (usize, String) {
+    pub(crate) fn wait_line_after(&self, from: usize, needle: &str) -> (usize, String) {
         let (lines, changed) = &*self.lines;
         let found = |lines: &Vec<String>| {
             lines
@@ -138,17 +133,17 @@ impl Host {
     }
 
     /// Everything printed so far.
-    pub fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         self.lines.0.lock().unwrap().join("\n")
     }
 
     /// Runs another ringfort command against this host.
-    pub fn ringfort(&self, args: &[&str]) -> Output {
+    pub(crate) fn ringfort(&self, args: &[&str]) -> Output {
         Command::new(RINGFORT).args(args).args(Self::flags(self.dir.path())).output().unwrap()
     }
 
     /// Process id of a proxy, from its own status.
-    pub fn proxy_status(&self, name: &str) -> serde_json::Value {
+    pub(crate) fn proxy_status(&self, name: &str) -> serde_json::Value {
         let output = self.ringfort(&["status", "--format", "json"]);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let proxies = report["proxies"].as_array().unwrap();
@@ -157,7 +152,7 @@ impl Host {
 
     /// Asks the fleet to end and waits; returns the exit code.
     #[track_caller]
-    pub fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         signal(self.child.id(), "-TERM");
         let child = &mut self.child;
         wait_for("the supervisor to end", Duration::from_secs(60), || child.try_wait().unwrap())
@@ -166,7 +161,7 @@ impl Host {
 }
 
 /// Sends a signal to one process by its id.
-pub fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     let status = Command::new("kill").arg(signal).arg(pid.to_string()).status().unwrap();
     assert!(status.success(), "kill {signal} {pid}");
 }
@@ -200,7 +195,7 @@ fn collect(pipe: impl std::io::Read + Send + 'static, lines: Arc<(Mutex<Vec<Stri
 
 /// Runs `curl` and returns (status, head and body).
 #[track_caller]
-pub fn curl(args: &[&str]) -> (u16, String) {
+pub(crate) fn curl(args: &[&str]) -> (u16, String) {
     let output = Command::new("curl")
         .args(["-sS", "-k", "--path-as-is", "--max-time", "20", "-i", "-w", "\n%{http_code}"])
         .args(args)
@@ -213,6 +208,6 @@ pub fn curl(args: &[&str]) -> (u16, String) {
 }
 
 /// Bytes as text, one character a byte: for assertions and messages only.
-pub fn latin(bytes: &[u8]) -> String {
+pub(crate) fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }

@@ -101,7 +101,7 @@ impl Client {
                     tally.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(status) => {
-                    tally.wrong(format!("{} {} answered {status}", self.method, self.path))
+                    tally.wrong(format!("{} {} answered {status}", self.method, self.path));
                 }
                 Err(error) => tally.wrong(format!("{} {} failed: {error}", self.method, self.path)),
             }

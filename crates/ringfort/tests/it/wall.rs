@@ -9,25 +9,25 @@ use crate::{
 };
 
 /// Ports of one small shop.
-pub struct Shop {
-    pub https: u16,
-    pub http: u16,
-    pub orders: u16,
-    pub payments: u16,
-    pub ledger: u16,
-    pub to_payments: u16,
-    pub to_ledger: u16,
-    pub metrics: u16,
+pub(crate) struct Shop {
+    pub(crate) https: u16,
+    pub(crate) http: u16,
+    pub(crate) orders: u16,
+    pub(crate) payments: u16,
+    pub(crate) ledger: u16,
+    pub(crate) to_payments: u16,
+    pub(crate) to_ledger: u16,
+    pub(crate) metrics: u16,
 }
 
 impl Shop {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let [https, http, orders, payments, ledger, to_payments, to_ledger, metrics] = free_ports();
         Self { https, http, orders, payments, ledger, to_payments, to_ledger, metrics }
     }
 
     /// The fleet file; `only` is what orders may do at payments.
-    pub fn fleet(&self, only: &str) -> String {
+    pub(crate) fn fleet(&self, only: &str) -> String {
         let Self { https, http, orders, payments, ledger, to_payments, to_ledger, metrics } = self;
         format!(
             "ringfort: v1
@@ -57,7 +57,7 @@ observability: {{ metrics: {{ bind: \"127.0.0.1:{metrics}\" }} }}
         )
     }
 
-    pub fn start(&self) -> (Host, [Program; 3]) {
+    pub(crate) fn start(&self) -> (Host, [Program; 3]) {
         let programs =
             [Program::http(self.orders), Program::http(self.payments), Program::tcp(self.ledger)];
         let host = Host::start(&[("shop.yaml", &self.fleet("\"POST /charge\""))]);
@@ -289,7 +289,7 @@ fn every_proxy_is_its_own_process_with_its_own_key() {
         assert_eq!(mode, 0o600, "{}", path.display());
         let text = fs::read_to_string(&path).unwrap();
         let begin = text.find("PRIVATE KEY-----").unwrap_or_else(|| panic!("no key of {name}"));
-        text[begin..].lines().nth(1).unwrap().to_owned()
+        text.chars().skip(begin).take(160).collect()
     };
     let names = ["orders", "payments", "ledger", "public"];
     let keys: std::collections::BTreeSet<String> = names.into_iter().map(key_of).collect();
@@ -317,7 +317,7 @@ fn metrics_of_all_proxies_stand_at_one_endpoint() {
 
 /// The server is the supervisor's child whose command line says so.
 #[track_caller]
-pub fn server_pid(host: &Host) -> u32 {
+pub(crate) fn server_pid(host: &Host) -> u32 {
     let children = format!("/proc/{0}/task/{0}/children", host.pid());
     let threads = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap();
     let mut pids = fs::read_to_string(children).unwrap();

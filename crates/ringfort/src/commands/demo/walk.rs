@@ -95,7 +95,8 @@ impl Visitor {
 
     /// Walks the tour and prints each step; whether all held.
     pub(super) async fn tour(&self) -> bool {
-        let report = tour::run(self, &self.ports, |outcome| println!("{outcome}")).await;
+        let walked = tour::run(self, &self.ports, |outcome| println!("{outcome}"));
+        let report = Box::pin(walked).await;
         println!("\n{report}");
         report.all_held()
     }
@@ -180,7 +181,7 @@ impl Visitor {
             .context("the server does not come back")
     }
 
-    async fn kill(&self) -> anyhow::Result<()> {
+    fn kill(&self) -> anyhow::Result<()> {
         let table = self.supervisor.status();
         let server = table.iter().find(|(key, _)| key.role == Role::Server);
         let pid = server.and_then(|(_, status)| status.pid).context("the server does not run")?;
@@ -250,7 +251,7 @@ impl tour::Host for Visitor {
     }
 
     async fn kill_server(&self) -> Result<(), String> {
-        self.kill().await.map_err(sentence)
+        self.kill().map_err(sentence)
     }
 
     async fn server_answers(&self) -> Result<(), String> {
