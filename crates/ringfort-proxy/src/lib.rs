@@ -45,3 +45,6 @@ pub use witness::{
     LogSink,
     decisions::{DecidedBy, DecidedRequest, Decision, Step},
 };
+
+#[cfg(test)]
+mod tests;

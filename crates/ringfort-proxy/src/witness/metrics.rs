@@ -316,6 +316,12 @@ impl MetricsCollector {
         for (name, help, value) in times {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
         }
+        self.encode_counters(encoder)
+    }
+
+    fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plain = &self.0.plain;
+        let count = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let counters = [
             (
                 "ringfort_handshakes",

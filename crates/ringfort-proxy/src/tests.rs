@@ -1,5 +1,4 @@
 //! The data plane against real sockets: hand-built snapshots, a test authority, programs and callers on loopback.
-#![cfg(test)]
 
 mod caller;
 mod hardening;

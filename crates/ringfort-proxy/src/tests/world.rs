@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use crate::{Credentials, DataPlane, LiveParts, LogTarget, PlaneOptions};
 use ringfort_identity::{
     CertificateAuthority, CreateAuthority, IssuePublicOptions, IssuedCertificate, KeyPair,
     PublicCertificate, PublicOptions, RequestedKey, SignLeafOptions, Svid, SystemRandom, Tls,
@@ -25,7 +26,6 @@ use ringfort_model::{
     spiffe::WorkloadKind,
 };
 use ringfort_policy::generated;
-use ringfort_proxy::{Credentials, DataPlane, LiveParts, LogTarget, PlaneOptions};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
 /// 2026-11-22T18:00:00Z, for ever.
@@ -353,25 +353,22 @@ impl Proxy {
     }
 
     /// Tries to bring another snapshot into force.
-    pub(crate) async fn try_apply(
-        &mut self,
-        snapshot: Snapshot,
-    ) -> Result<(), ringfort_proxy::ApplyError> {
+    pub(crate) async fn try_apply(&mut self, snapshot: Snapshot) -> Result<(), crate::ApplyError> {
         let parts = parts(snapshot, &self.authority, &self.public, BTreeMap::new());
         self.plane.apply(&parts).await
     }
 
     /// Where the gateway of these tests listens.
     pub(crate) fn gateway(&self) -> SocketAddr {
-        self.plane.address(ringfort_proxy::Socket::Gateway(any_port())).unwrap()
+        self.plane.address(crate::Socket::Gateway(any_port())).unwrap()
     }
 
     pub(crate) fn inbound(&self) -> SocketAddr {
-        self.plane.address(ringfort_proxy::Socket::Inbound).unwrap()
+        self.plane.address(crate::Socket::Inbound).unwrap()
     }
 
     pub(crate) fn outbound(&self, callee: &str) -> SocketAddr {
-        self.plane.address(ringfort_proxy::Socket::Outbound(&name(callee))).unwrap()
+        self.plane.address(crate::Socket::Outbound(&name(callee))).unwrap()
     }
 
     /// The value of a metric sample that begins with `sample`; 0 if there is none.

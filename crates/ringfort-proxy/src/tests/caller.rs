@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use crate::Credentials;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body;
@@ -13,7 +14,6 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ringfort_identity::{OutboundOptions, workload_server_name};
 use ringfort_model::SpiffeId;
-use ringfort_proxy::Credentials;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,

@@ -70,7 +70,7 @@ async fn a_call_passes_two_sidecars() {
 #[tokio::test]
 async fn callees_are_found_by_name_through_the_http_proxy() {
     let pair = Pair::open(Protocol::Http1, program::echo(false).await).await;
-    let proxy = pair.web.plane.address(ringfort_proxy::Socket::HttpProxy).unwrap();
+    let proxy = pair.web.plane.address(crate::Socket::HttpProxy).unwrap();
     for host in ["orders", "orders.fleet.internal", "ORDERS.fleet.internal:80"] {
         let mut client = caller::http1(proxy).await;
         let request = Request::get(format!("http://{host}/stock")).header("host", host);
@@ -113,7 +113,7 @@ async fn only_callers_of_this_fleet_get_through_the_handshake() {
     ];
     for (credentials, what) in attempts {
         // A client that trusts our callee, so that the refusal is the callee's.
-        let credentials = ringfort_proxy::Credentials {
+        let credentials = crate::Credentials {
             bundle: authority.credentials(&orders).bundle.clone(),
             ..(*credentials).clone()
         };

@@ -13,10 +13,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use crate::{ProxyOptions, RunProxyError};
 use prost::Message as _;
 use ringfort_identity::{ConfigKey, Sha256Digester, SystemRandom};
 use ringfort_model::{Revision, Snapshot, SpiffeId, snapshot::Protocol};
-use ringfort_proxy::{ProxyOptions, RunProxyError};
 use ringfort_wire::{
     assemble, convert,
     discovery::{
@@ -317,7 +317,7 @@ impl Process {
             clock: Arc::new(FixedClock),
             shutdown: shutdown.clone(),
         };
-        let ended = TaskTracker::new().spawn(async move { ringfort_proxy::run(options).await });
+        let ended = TaskTracker::new().spawn(async move { crate::run(options).await });
         Self { run, shutdown, ended }
     }
 
