@@ -132,6 +132,11 @@ static CODES: &[CodeText] = &[
         "Each instance's proxy must know at which address it accepts mTLS; with several addresses only `bind` can say so.",
     ),
     text(
+        "RF0208",
+        "address nobody can reach",
+        "`0.0.0.0` and `::` say where to listen, not where to connect. Proxies connect to this address.",
+    ),
+    text(
         "RF0301",
         "two routes match the same requests",
         "Neither is more specific, so the order of lines would decide.",

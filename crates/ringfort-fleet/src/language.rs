@@ -122,6 +122,12 @@ pub(crate) enum Text {
     HostPath,
     /// SHA-256 in hex.
     Sha256,
+    /// The value of a header field: visible ASCII and blanks inside.
+    HeaderValue,
+    /// A web origin: scheme and host, without path.
+    Origin,
+    /// The name of an environment variable.
+    Variable,
     /// Text without line breaks.
     Line,
 }

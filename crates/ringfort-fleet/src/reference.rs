@@ -132,6 +132,9 @@ fn form_text(form: Text) -> String {
         Text::File => "file of the folder".to_owned(),
         Text::HostPath => "absolute path".to_owned(),
         Text::Sha256 => "SHA-256".to_owned(),
+        Text::HeaderValue => "header value".to_owned(),
+        Text::Origin => "web origin, e.g. `https://shop.example`".to_owned(),
+        Text::Variable => "variable".to_owned(),
         Text::Line => "text".to_owned(),
     }
 }

@@ -68,6 +68,9 @@ pub(crate) fn check(kind: Text, text: &str, plain: bool) -> Result<(), Fault> {
         Text::Method => method(text),
         Text::Operation => operation_name(text),
         Text::Header => header(text),
+        Text::HeaderValue => header_value(text),
+        Text::Origin => origin(text),
+        Text::Variable => variable(text),
         Text::Url(schemes) => url(text, schemes),
         Text::Target => target(text),
         Text::File => file(text),
@@ -488,6 +491,33 @@ fn header(text: &str) -> Result<(), Fault> {
     } else {
         fault
     })
+}
+
+fn header_value(text: &str) -> Result<(), Fault> {
+    let visible = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if visible && !text.starts_with(' ') && !text.ends_with(' ') {
+        return Ok(());
+    }
+    Err(bad(text, "a header value: visible ASCII, without blanks at its ends"))
+}
+
+fn origin(text: &str) -> Result<(), Fault> {
+    url(text, &["https", "http"])?;
+    let host = authority(text).unwrap_or_default();
+    if text.split_once("://").is_some_and(|(_, rest)| rest == host) {
+        return Ok(());
+    }
+    let scheme = text.split("://").next().unwrap_or_default();
+    let fault = bad(text, "a web origin: it has no path, and browsers send none");
+    Err(fault.help(format!("`{scheme}://{host}`")))
+}
+
+fn variable(text: &str) -> Result<(), Fault> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if text.bytes().all(good) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return Ok(());
+    }
+    Err(bad(text, "the name of an environment variable: letters, digits and `_`"))
 }
 
 /// Host and port part of a URL.

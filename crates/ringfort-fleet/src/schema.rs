@@ -107,6 +107,8 @@ fn text(form: Text) -> Value {
         Text::Url(schemes) => pattern(&format!("^({})://", schemes.join("|"))),
         Text::Network => pattern("/[0-9]+$"),
         Text::Socket => pattern(":[0-9]+$"),
+        Text::Origin => pattern("^https?://[^/]+$"),
+        Text::Variable => pattern("^[A-Za-z_][A-Za-z0-9_]*$"),
         Text::Host
         | Text::TrustDomain
         | Text::Ip
@@ -114,7 +116,7 @@ fn text(form: Text) -> Value {
         | Text::Header
         | Text::Target
         | Text::File => json!({ "type": "string", "minLength": 1 }),
-        Text::Line => json!({ "type": ["string", "number", "boolean"] }),
+        Text::Line | Text::HeaderValue => json!({ "type": ["string", "number", "boolean"] }),
     }
 }
 

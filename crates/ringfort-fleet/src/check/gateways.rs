@@ -10,6 +10,9 @@ use crate::{
     source::Span,
 };
 
+/// Most hosts of a certificate that the fleet's own CA issues.
+const HOSTS_MAX: usize = 100;
+
 impl Checker<'_, '_> {
     /// Checks all gateways and returns the certificate chains their listeners name.
     pub(super) fn gateways(&mut self) -> BTreeMap<String, String> {
@@ -54,6 +57,13 @@ impl Checker<'_, '_> {
             let message = format!("{} would serve strangers in plaintext", listener.bind);
             let help = "add `tls:`, or `redirect_to_https: true`, or bind it to 127.0.0.1";
             self.problems.error("RF0306", listener.span, message).help(help).done();
+        }
+        if let Tls::Built(ListenerTls::Internal { .. }) = &listener.tls
+            && listener.hosts.len() > HOSTS_MAX
+        {
+            let message = format!("{} hosts do not fit into one certificate", listener.hosts.len());
+            let help = format!("at most {HOSTS_MAX} a listener");
+            self.problems.error("RF0014", listener.span, message).help(help).done();
         }
         if !is_plain && listener.redirect_to_https {
             let message = format!("{} speaks TLS and redirects to https: a loop", listener.bind);

@@ -124,6 +124,15 @@ impl Checker<'_, '_> {
     }
 
     fn instances(&mut self, name: &Name, service: &Service) {
+        let listen = service.listen.map(|listen| (listen.address, Some(listen.span)));
+        let fixed = service.static_endpoints.iter().map(|at| (*at, service.instances_span));
+        for (address, span) in listen.into_iter().chain(fixed) {
+            if let (true, Some(span)) = (address.ip().is_unspecified(), span) {
+                let message = format!("{address} of `{name}` is no address anybody can reach");
+                let help = "the address to connect to, such as 127.0.0.1";
+                self.problems.error("RF0208", span, message).help(help).done();
+            }
+        }
         if let Some(span) = service.instances_span
             && service.static_endpoints.len() > 1
             && service.bind.is_none()

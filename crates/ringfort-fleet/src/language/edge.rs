@@ -179,7 +179,7 @@ pub(crate) static ROUTE_MATCH: Object = Object {
         .narrows(),
         Field::new(
             "headers",
-            Kind::Map { key: Text::Header, value: &LINE },
+            Kind::Map { key: Text::Header, value: &Kind::Text(Text::HeaderValue) },
             "Headers that must equal these values.",
         )
         .narrows(),
@@ -256,7 +256,7 @@ static HEADER_EDIT: Object = Object {
     fields: &[
         Field::new(
             "set",
-            Kind::Map { key: Text::Header, value: &LINE },
+            Kind::Map { key: Text::Header, value: &Kind::Text(Text::HeaderValue) },
             "Set to exactly this value.",
         ),
         Field::new("remove", Kind::List(&Kind::Text(Text::Header)), "Removed."),
@@ -269,7 +269,7 @@ static CORS: Object = Object {
     doc: "Which web origins may call.",
     fields: &[Field::new(
         "origins",
-        Kind::List(&Kind::Text(Text::Url(&["https", "http"]))),
+        Kind::List(&Kind::Text(Text::Origin)),
         "Origins, compared exactly.",
     )
     .required()],

@@ -141,7 +141,7 @@ static RUN: Object = Object {
         Field::new("command", LINES, "Program and arguments; no shell reads them.").required(),
         Field::new(
             "env",
-            Kind::Map { key: Text::Line, value: &LINE },
+            Kind::Map { key: Text::Variable, value: &LINE },
             "Its environment variables.",
         ),
         Field::new("dir", Kind::Text(Text::HostPath), "Its working directory."),

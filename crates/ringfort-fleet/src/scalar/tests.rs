@@ -83,6 +83,9 @@ fn addresses_and_names_have_one_spelling() {
         &["GET /x/{id}", "a.B/C", "listOrders"],
         &["get /x", "GET x", "/x", "a/b/c", "a b c", "GET  /x"],
     );
+    reads(Text::HeaderValue, &["a b", "x/1; q=1"], &[" a", "ü", "a\tb"]);
+    reads(Text::Origin, &["https://a.example", "http://a:80"], &["https://a/", "https://a/x", "a"]);
+    reads(Text::Variable, &["A", "_a1"], &["1a", "a=b", "a b", ""]);
     reads(Text::Flag, &["true", "false"], &["yes", "on", "no", "TRUE", "1", ""]);
     reads(Text::Reference(Space::Service), &["anything"], &["a\nb", "a\u{7}"]);
 }

@@ -167,6 +167,10 @@ fn hosts() -> Vec<Case> {
         ),
         case("RF0202", "services:\n  web: { listen: 8080, supply: { mode: enforce } }\n"),
         case(
+            "RF0208",
+            "services:\n  web: { listen: { port: 8080, address: 0.0.0.0 }, instances: { static: [\"0.0.0.0:9\"] } }\n",
+        ),
+        case(
             "RF0206",
             "services:\n  web: { listen: 8080, instances: { static: [\"10.0.0.1:9\", \"10.0.0.2:9\"] } }\n",
         ),
