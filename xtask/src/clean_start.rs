@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::cost;
 use crate::shell::{self, Project};
 
 /// From clone to the first request. Chosen for 2 cores, where it is the product's promise.
@@ -44,7 +45,9 @@ pub(crate) fn measure(project: &Project) -> Result<(), String> {
     let first = watch(&mut tour, MARK, start + DEADLINE)?.map(|at| at.duration_since(start));
     let first = verdict(first)?;
     println!("clean start: {} from clone to the first request (limit 6 min)", shell::spent(first));
-    Ok(())
+    // The release build is here now, so the cost of a decision is measured with it.
+    let clone = Project { root: folder.0.clone(), variables: project.variables.clone() };
+    cost::measure(&clone)
 }
 
 /// # Errors

@@ -16,6 +16,7 @@ use tidy::{Level, Report, Tree};
 
 mod ci;
 mod clean_start;
+mod cost;
 mod lockfile;
 mod setup;
 mod shell;
