@@ -13,10 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::{exchange::Exchange, head};
+use crate::{exchange::Exchange, head, thread::Thread};
 
 /// Why a request body stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,11 +55,14 @@ pub(crate) enum RequestBody {
 
 /// The part of [`RequestBody`] that has bytes.
 pub(crate) struct Streaming {
-    incoming: Incoming,
+    thread: Rc<Thread>,
+    /// `None` only while it is dropped.
+    incoming: Option<Incoming>,
     left: u64,
     bounds: BodyBounds,
-    started: Instant,
     taken: u64,
+    /// Time spent waiting for the peer.
+    waited: Duration,
     waiting_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     fault: BodyFaultCell,
@@ -73,16 +77,22 @@ const RATE_GRACE: Duration = Duration::from_secs(10);
 
 impl RequestBody {
     /// The body of a request, bounded; an empty one costs nothing.
-    pub(crate) fn new(incoming: Incoming, bounds: BodyBounds, fault: &BodyFaultCell) -> Self {
+    pub(crate) fn new(
+        thread: &Rc<Thread>,
+        incoming: Incoming,
+        bounds: BodyBounds,
+        fault: &BodyFaultCell,
+    ) -> Self {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
         Self::Streaming(Box::new(Streaming {
-            incoming,
+            thread: Rc::clone(thread),
+            incoming: Some(incoming),
             left: bounds.bytes_max,
             bounds,
-            started: Instant::now(),
             taken: 0,
+            waited: Duration::ZERO,
             waiting_since: None,
             timer: Box::pin(tokio::time::sleep(bounds.idle_max)),
             fault: Rc::clone(fault),
@@ -101,7 +111,13 @@ impl Streaming {
     }
 
     fn accept(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.waiting_since = None;
+        if let Some(since) = self.waiting_since.take() {
+            let waited = Instant::now().duration_since(since);
+            self.waited = self.waited.saturating_add(waited);
+            if self.is_too_slow() {
+                return self.stop(BodyFault::TooSlow);
+            }
+        }
         let frame = match frame.into_trailers() {
             Ok(trailers) => {
                 let kept = head::request_trailers(trailers, self.bounds.grpc);
@@ -119,10 +135,10 @@ impl Streaming {
         Poll::Ready(Some(Ok(frame)))
     }
 
-    /// Whether bytes come too slowly to be anything but an attack; counted only while we wait for the peer.
-    fn is_too_slow(&self, now: Instant) -> bool {
-        let age = now.duration_since(self.started).saturating_sub(RATE_GRACE);
-        self.taken < age.as_secs().saturating_mul(RATE_BYTES_PER_SECOND_MIN) && !self.bounds.grpc
+    /// Whether bytes come too slowly to be anything but an attack; time in which the callee kept us waiting is free.
+    fn is_too_slow(&self) -> bool {
+        let late = self.waited.saturating_sub(RATE_GRACE);
+        self.taken < late.as_secs().saturating_mul(RATE_BYTES_PER_SECOND_MIN) && !self.bounds.grpc
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
@@ -152,13 +168,9 @@ impl Body for RequestBody {
             Self::Empty => return Poll::Ready(None),
             Self::Streaming(body) => body,
         };
-        match Pin::new(&mut body.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if body.is_too_slow(Instant::now()) {
-                    return body.stop(BodyFault::TooSlow);
-                }
-                body.accept(frame)
-            }
+        let Some(incoming) = &mut body.incoming else { return Poll::Ready(None) };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => body.accept(frame),
             Poll::Ready(Some(Err(_broken))) => body.stop(BodyFault::Broken),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => body.poll_idle(cx),
@@ -168,15 +180,48 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(body) => body.incoming.is_end_stream(),
+            Self::Streaming(body) => body.incoming.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(body) => body.incoming.size_hint(),
+            Self::Streaming(body) => {
+                body.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+            }
         }
+    }
+}
+
+/// A caller that is answered before it has sent everything goes on sending for a while; what it sends is taken and
+/// thrown away, or the reset of the connection could overtake the answer.
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(rest) = self.incoming.take() {
+            self.thread.discard(rest);
+        }
+    }
+}
+
+/// Most bytes and time that are spent on a body nobody wants.
+const DISCARD_BYTES_MAX: u64 = 1024 * 1024;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Takes what is left of a body, within limits.
+pub(crate) async fn discard(mut rest: Incoming) {
+    let all = async {
+        let mut taken = 0_u64;
+        while let Some(Ok(frame)) = rest.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            taken = taken.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+            if taken > DISCARD_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(DISCARD_TIME_MAX, all).await.is_err() {
+        tracing::debug!("a caller went on sending after its answer");
     }
 }
 

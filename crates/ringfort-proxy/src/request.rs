@@ -45,7 +45,10 @@ pub(crate) async fn serve(
     let mut exchange = Exchange::begin(connection, request.method(), request.version());
     let grpc = head::is_grpc(request.headers());
     let http1 = request.version() != Version::HTTP_2;
-    let mut response = match pass_rings(&mut exchange, request).await {
+    let (parts, body) = request.into_parts();
+    let expects = parts.headers.contains_key(header::EXPECT);
+    let mut body = Some(body);
+    let mut response = match pass_rings(&mut exchange, parts, &mut body).await {
         Ok(Passed::Forwarded(response)) => {
             response.map(|incoming| ResponseBody::streaming(incoming, grpc, exchange))
         }
@@ -53,6 +56,10 @@ pub(crate) async fn serve(
         Ok(Passed::Upgraded(response, ends)) => return upgrade::start(ends, exchange, response),
         Err(refusal) => exchange.refuse(&refusal, grpc),
     };
+    // Taking the body of a caller that waits for a word to send it would be that word.
+    if let Some(rest) = body.filter(|_| !expects) {
+        connection.thread.discard(rest);
+    }
     if http1 && connection.retire.is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -68,9 +75,9 @@ enum Passed {
 
 async fn pass_rings(
     exchange: &mut Exchange,
-    request: Request<Incoming>,
+    mut parts: Parts,
+    body: &mut Option<Incoming>,
 ) -> Result<Passed, Refusal> {
-    let (mut parts, body) = request.into_parts();
     let bounds = exchange.here.live.limits_of(&exchange.connection.key);
     let asked = head::read(&parts, &bounds)?;
     exchange.client = client_ip(exchange, &parts.headers);
@@ -188,7 +195,7 @@ async fn forward(
     asked: &Asked,
     destination: Destination,
     mut parts: Parts,
-    body: Incoming,
+    body: &mut Option<Incoming>,
 ) -> Result<Passed, Refusal> {
     let thread = Rc::clone(&exchange.connection.thread);
     let fault: BodyFaultCell = Rc::new(Cell::new(None));
@@ -199,7 +206,9 @@ async fn forward(
     };
     let origin = parts.headers.get(header::ORIGIN).cloned();
     let caller_side = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-    let body = RequestBody::new(body, bounds, &fault);
+    let body = body
+        .take()
+        .map_or(RequestBody::Empty, |body| RequestBody::new(&thread, body, bounds, &fault));
     let sending = destination.door.send(&thread, Request::from_parts(parts, body));
     let deadline = exchange.begun.checked_add(destination.timeout).unwrap_or(exchange.begun);
     let sent = Box::pin(tokio::time::timeout_at(deadline, sending)).await;

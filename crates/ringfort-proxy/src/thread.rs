@@ -16,6 +16,8 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use http_body::Body;
+use hyper::body::Incoming;
 use ringfort_identity::SystemRandom;
 use ringfort_model::{DecisionId, Name, SecureRandom, WallClock};
 use tokio::{
@@ -26,7 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    connection,
+    body, connection,
     live::{ListenerKey, Live},
     upstream::{self, Callee, Door, Pool, Transport},
     witness::{
@@ -37,6 +39,9 @@ use crate::{
 
 /// How often idle connections to callees are looked through.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// Bodies that may wait to be thrown away.
+const RESTS_MAX: usize = 256;
 
 /// Pause after the kernel refused to accept, as it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -85,6 +90,8 @@ pub(crate) struct Thread {
     /// Everything else; ends with the thread.
     tasks: TaskTracker,
     random: RefCell<RandomPool>,
+    /// Rests of bodies that nobody wants; a full queue drops them, which closes their connections.
+    rests: mpsc::Sender<Incoming>,
     process: u64,
     decisions: Cell<u64>,
     pub(crate) handshakes: Rc<Cell<u32>>,
@@ -177,9 +184,11 @@ fn same_peer(a: &Callee, b: &Callee) -> bool {
 }
 
 impl Thread {
-    fn new(seed: Seed, live: Arc<Live>) -> Rc<Self> {
+    fn new(seed: Seed, live: Arc<Live>) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
         let (swaps, _) = watch::channel(0);
-        Rc::new(Self {
+        let (rests, unwanted) = mpsc::channel(RESTS_MAX);
+        let thread = Rc::new(Self {
+            rests,
             metrics: ThreadMetrics::new(Arc::clone(&seed.witness.metrics)),
             witness: seed.witness,
             clock: seed.clock,
@@ -194,7 +203,15 @@ impl Thread {
             decisions: Cell::new(u64::from(seed.index) << 48),
             handshakes: Rc::default(),
             open: RefCell::default(),
-        })
+        });
+        (thread, unwanted)
+    }
+
+    /// Has the rest of a body taken and thrown away.
+    pub(crate) fn discard(&self, rest: Incoming) {
+        if !rest.is_end_stream() && self.rests.try_send(rest).is_err() {
+            tracing::debug!("a body was not taken to its end");
+        }
     }
 
     /// What is in force now.
@@ -313,15 +330,19 @@ pub(crate) fn run(
         .build_local(tokio::runtime::LocalOptions::default())?;
     let cut = Arc::clone(&seed.cut);
     let left = runtime.block_on(async move {
-        let thread = Thread::new(seed, live);
-        obey(&thread, commands).await
+        let (thread, rests) = Thread::new(seed, live);
+        obey(&thread, commands, rests).await
     });
     cut.fetch_add(left, Ordering::Relaxed);
     Ok(())
 }
 
 /// Obeys commands until the drain is over; says how many connections were left.
-async fn obey(thread: &Rc<Thread>, mut commands: mpsc::Receiver<Command>) -> u64 {
+async fn obey(
+    thread: &Rc<Thread>,
+    mut commands: mpsc::Receiver<Command>,
+    mut rests: mpsc::Receiver<Incoming>,
+) -> u64 {
     let mut listeners: BTreeMap<ListenerKey, CancellationToken> = BTreeMap::new();
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -348,6 +369,8 @@ async fn obey(thread: &Rc<Thread>, mut commands: mpsc::Receiver<Command>) -> u64
                 Some(Command::Drain { deadline }) => return drain(thread, &listeners, deadline).await,
                 None => return drain(thread, &listeners, Instant::now()).await,
             },
+            // Cancel-safe: a body not taken stays queued.
+            Some(rest) = rests.recv() => thread.spawn(body::discard(rest)),
             // Cancel-safe: a tick not taken comes again.
             _ = tidy.tick() => thread.tidy(),
         }
