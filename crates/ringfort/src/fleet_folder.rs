@@ -16,31 +16,47 @@ const FILES_MAX: usize = 1000;
 /// How deep folders are followed.
 const DEPTH_MAX: usize = 8;
 
-/// Reads every `*.yaml` and `*.cedar` below `fleet`, sorted by path, with paths relative to the folder; of a single
-/// `.yaml` file, that file and the `*.cedar` beside it.
+/// Reads every file below the folder, sorted by path, with paths relative to it; what the documents do not name is left
+/// out later. Of a single `.yaml` file: that file, and the files beside it that it mentions.
+///
+/// Hidden files are not read, nor are large ones that are neither documents nor policies: `check` says what is missed.
 ///
 /// # Errors
 /// Fails when something cannot be read, is too large, or there is nothing to read.
 pub(crate) fn read(fleet: &Path) -> anyhow::Result<Vec<FleetFile>> {
     let kind =
         fs::metadata(fleet).with_context(|| format!("cannot read fleet `{}`", fleet.display()))?;
-    let (folder, paths) = if kind.is_dir() {
+    let folder = folder_of(fleet);
+    let mut files = if kind.is_dir() {
         let mut paths = Vec::new();
-        walk(fleet, 0, &mut paths)?;
-        (fleet.to_path_buf(), paths)
+        walk(&folder, 0, &mut paths)?;
+        paths.iter().map(|path| read_file(&folder, path)).collect::<anyhow::Result<Vec<_>>>()?
     } else {
-        let folder = folder_of(fleet);
-        let mut paths = vec![fleet.to_path_buf()];
-        walk(&folder, DEPTH_MAX, &mut paths)?;
-        paths.retain(|path| path == fleet || has_extension(path, "cedar"));
-        (folder, paths)
+        read_alone(&folder, fleet)?
     };
-    let mut files =
-        paths.iter().map(|path| read_file(&folder, path)).collect::<anyhow::Result<Vec<_>>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if !files.iter().any(|file| file.path.ends_with(".yaml")) {
         bail!("fleet folder `{}` has no .yaml file", fleet.display());
     }
+    Ok(files)
+}
+
+/// One document and the files beside it whose names stand in it.
+fn read_alone(folder: &Path, document: &Path) -> anyhow::Result<Vec<FleetFile>> {
+    let read = read_file(folder, document)?;
+    let mentions =
+        |name: &[u8]| !name.is_empty() && read.bytes.windows(name.len()).any(|part| part == name);
+    let mut files = Vec::new();
+    for entry in entries(folder)? {
+        let (name, path) = (entry.file_name(), entry.path());
+        if path.is_file()
+            && Some(name.as_os_str()) != document.file_name()
+            && mentions(name.as_encoded_bytes())
+        {
+            files.push(read_file(folder, &path)?);
+        }
+    }
+    files.push(read);
     Ok(files)
 }
 
@@ -56,18 +72,16 @@ pub(crate) fn folder_of(fleet: &Path) -> PathBuf {
 }
 
 fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder)
-        .with_context(|| format!("cannot read folder `{}`", folder.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+    for entry in entries(folder)? {
         let path = entry.path();
-        let hidden = entry.file_name().as_encoded_bytes().first() == Some(&b'.');
-        if hidden || paths.contains(&path) {
+        if entry.file_name().as_encoded_bytes().first() == Some(&b'.') {
             continue;
         }
-        if path.is_dir() && depth < DEPTH_MAX {
-            walk(&path, depth.saturating_add(1), paths)?;
-        } else if has_extension(&path, "yaml") || has_extension(&path, "cedar") {
+        if path.is_dir() {
+            if depth < DEPTH_MAX {
+                walk(&path, depth.saturating_add(1), paths)?;
+            }
+        } else if is_text_of_the_language(&path) || is_small(&path) {
             paths.push(path);
         }
         if paths.len() > FILES_MAX {
@@ -75,6 +89,20 @@ fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result
         }
     }
     Ok(())
+}
+
+fn entries(folder: &Path) -> anyhow::Result<Vec<fs::DirEntry>> {
+    let read = fs::read_dir(folder).and_then(Iterator::collect);
+    read.with_context(|| format!("cannot read folder `{}`", folder.display()))
+}
+
+/// Documents and policies are read whatever their size, so that a large one is refused and not passed over.
+fn is_text_of_the_language(path: &Path) -> bool {
+    has_extension(path, "yaml") || has_extension(path, "cedar")
+}
+
+fn is_small(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= FILE_BYTES_MAX)
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

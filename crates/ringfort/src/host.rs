@@ -146,6 +146,7 @@ impl Host {
             Ok(fleet) => fleet,
             Err(problems) => return Err(Refused(problems).into()),
         };
+        let files = files.into_iter().filter(|file| fleet.files().contains(&file.path)).collect();
         let mut client = admin::server(&self.places.server_socket()).await?;
         let applied = match apply::send(&mut client, files, message, None).await? {
             ApplyOutcome::Applied(applied) => applied,

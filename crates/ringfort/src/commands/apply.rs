@@ -6,7 +6,7 @@ use anyhow::Context;
 use ringfort_wire::v1::{Applied, ApplyRequest, File, apply_response::Outcome};
 use tonic::transport::Channel;
 
-use crate::{admin, cli::ApplyArgs, commands::FOUND, fleet_folder, folders::Places};
+use crate::{admin, cli::ApplyArgs, commands::FOUND, fleet_folder, folders::Places, host};
 
 /// What became of an apply.
 pub(crate) enum ApplyOutcome {
@@ -19,6 +19,15 @@ pub(crate) enum ApplyOutcome {
 pub(crate) async fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let places = Places::resolve(&args.folders)?;
     let files = fleet_folder::read(&args.fleet)?;
+    let fleet = match host::enforceable(&files) {
+        Ok(fleet) => fleet,
+        Err(problems) => {
+            eprint!("{problems}");
+            eprintln!("nothing was applied");
+            return Ok(ExitCode::from(FOUND));
+        }
+    };
+    let files = files.into_iter().filter(|file| fleet.files().contains(&file.path)).collect();
     let mut client = admin::server(&places.server_socket()).await?;
     match send(&mut client, files, &args.message, args.base).await? {
         ApplyOutcome::Applied(applied) => {
