@@ -19,13 +19,11 @@ use crate::{
     peer,
     registry::{Joining, Report, StreamId},
     server::Server,
+    subscription::shortened,
 };
 
 /// Longest instance id: two names and `@`.
 const INSTANCE_BYTES_MAX: usize = 256;
-
-/// Longest texts of a report.
-const REPORT_TEXT_BYTES_MAX: usize = 1024;
 
 /// Most labels of an instance.
 const LABELS_MAX: usize = 32;
@@ -229,11 +227,10 @@ impl Reports {
             "" => None,
             text => Some(serving_address(text)?),
         };
-        let texts = [&report.state, &report.nack];
         let labels_fit = report.labels.len() <= LABELS_MAX
             && report.labels.iter().all(|(key, value)| key.len() + value.len() <= 256);
-        if !labels_fit || texts.iter().any(|text| text.len() > REPORT_TEXT_BYTES_MAX) {
-            return Err(Status::invalid_argument("the report is too long"));
+        if !labels_fit {
+            return Err(Status::invalid_argument("the labels are too many or too long"));
         }
         Ok(Joining {
             stream: self.stream,
@@ -248,8 +245,8 @@ impl Reports {
                 certificate_not_after: WallTime::from_unix(Duration::from_millis(
                     report.certificate_not_after_ms,
                 )),
-                state: report.state,
-                nack: report.nack,
+                state: shortened(&report.state),
+                nack: shortened(&report.nack),
                 heard_at: self.server.keys.clock.now(),
             },
         })

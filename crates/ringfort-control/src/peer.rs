@@ -43,12 +43,17 @@ impl Guarded {
     fn check<T>(&self, request: &http::Request<T>) -> Result<(), Status> {
         let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
         match peer {
-            Some(peer) if peer.uid() == self.uid || peer.uid() == 0 => Ok(()),
+            Some(peer) if admits(self.uid, peer.uid()) => Ok(()),
             Some(_) | None => {
                 Err(Status::permission_denied("only the server's own user and root may ask here"))
             }
         }
     }
+}
+
+/// Whether a user may ask a server that runs as `own`.
+const fn admits(own: u32, peer: u32) -> bool {
+    peer == own || peer == 0
 }
 
 impl Service<http::Request<Body>> for Guarded {
@@ -103,3 +108,6 @@ pub(crate) fn evidence(selectors: &Selectors) -> String {
         selectors.pid, selectors.uid, selectors.gid, selectors.exe, selectors.exe_sha256
     )
 }
+
+#[cfg(test)]
+mod tests;

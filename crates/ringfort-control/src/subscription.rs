@@ -17,8 +17,8 @@ use ringfort_wire::{
 /// Bytes of resources after which a message is closed; one larger resource goes alone.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Longest refusal text kept of a client, in bytes.
-const NACK_BYTES_MAX: usize = 1024;
+/// Longest text of a client that is kept, in bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 1024;
 
 /// One resource with its version, encoded once for all streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,8 +235,9 @@ impl Subscribed {
     }
 }
 
-fn shortened(text: &str) -> String {
-    let end = (0..=NACK_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+/// The front of a client's text, whole characters, at most [`TEXT_BYTES_MAX`] bytes.
+pub(crate) fn shortened(text: &str) -> String {
+    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()
 }
 

@@ -233,11 +233,11 @@ fn messages_stay_small() {
 fn a_refusal_is_kept_short_and_whole() {
     let (_client, mut subscription) = connected();
     let sent = subscription.speak(&usual(1, 1)).unwrap();
-    let long = "ü".repeat(NACK_BYTES_MAX);
+    let long = "ü".repeat(TEXT_BYTES_MAX);
     let Heard::Nack { text, .. } = subscription.hear(&answer(&sent, Some(&long))) else {
         panic!("a refusal");
     };
-    assert_eq!(text, "ü".repeat(NACK_BYTES_MAX / 2));
+    assert_eq!(text, "ü".repeat(TEXT_BYTES_MAX / 2));
 }
 
 #[derive(Debug, Clone)]

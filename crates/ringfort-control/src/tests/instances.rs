@@ -106,10 +106,10 @@ async fn status_says_whether_what_is_expected_is_in_force() {
     let seen = &status.proxies[0];
     assert!(seen.current);
     assert_eq!((seen.revision, seen.state.as_str()), (1, "serving"));
-    reporter.say(v1::ReportRequest { nack: "no".to_owned(), ..drifted }).await.unwrap();
+    reporter.say(v1::ReportRequest { nack: "no".repeat(2000), ..drifted }).await.unwrap();
     let status = fixture.status().await;
     assert!(!status.proxies[0].current, "same revision, other digest");
-    assert_eq!(status.proxies[0].nack, "no");
+    assert_eq!(status.proxies[0].nack, "no".repeat(512), "kept short");
 }
 
 #[tokio::test]
@@ -122,7 +122,10 @@ async fn a_report_speaks_for_its_own_workload_alone() {
         report("payments@a", "0.0.0.0:4001"),
         report("payments@a", "127.0.0.1:0"),
         report("payments@a", "localhost:4001"),
-        v1::ReportRequest { state: "x".repeat(2000), ..report("payments@a", "127.0.0.1:1") },
+        v1::ReportRequest {
+            labels: [("x".repeat(300), String::new())].into(),
+            ..report("payments@a", "127.0.0.1:1")
+        },
     ];
     for one in bad {
         let mut reporter = Reporter::connect(&fixture, "payments").await;
