@@ -9,7 +9,8 @@ use ringfort_fleet::{FleetFile, render};
 use ringfort_model::{
     CanonicalRequest, Name, Revision, Ring, Snapshot,
     canonical::{HostField, HttpVersion, RawRequest},
-    snapshot::{Caller, Role, Route, RouteAction, Sidecar},
+    operation::grpc_name,
+    snapshot::{Caller, Protocol, Role, Route, RouteAction, Sidecar},
 };
 use ringfort_policy::{Authorizer, HttpFacts, Question, Verdict};
 use ringfort_wire::v1::{ExplainRequest, ExplainResponse, RingReport};
@@ -140,7 +141,8 @@ fn call(
         Read::Bytes => None,
         Read::Request(request) => Some(request),
     };
-    let operation = canonical.as_ref().and_then(|request| operation(edge, request));
+    let protocol = sidecar.local.as_ref().map(|local| local.protocol);
+    let operation = canonical.as_ref().and_then(|request| operation(edge, protocol, request));
     let question = Question::Call {
         caller,
         service,
@@ -295,9 +297,17 @@ fn facts(request: &CanonicalRequest) -> HttpFacts<'_> {
 }
 
 /// The operation by the edge's own `only` list, as the callee's proxy decides it.
-fn operation(edge: &Caller, request: &CanonicalRequest) -> Option<String> {
-    let list = edge.operations.as_ref()?;
-    list.iter().find(|operation| operation.covers(request)).map(ToString::to_string)
+fn operation(
+    edge: &Caller,
+    protocol: Option<Protocol>,
+    request: &CanonicalRequest,
+) -> Option<String> {
+    match &edge.operations {
+        Some(list) => {
+            list.iter().find(|operation| operation.covers(request)).map(ToString::to_string)
+        }
+        None => grpc_name(request).filter(|_| protocol == Some(Protocol::Grpc)).map(str::to_owned),
+    }
 }
 
 /// Ring `policy`.

@@ -130,8 +130,9 @@ fn fits(demanded: &WorkloadSelectors, shown: &Selectors) -> bool {
     if systemd_unit.is_some() || kubernetes.is_some() {
         return false;
     }
-    let demands = [unix_user.is_some(), unix_group.is_some(), exe_sha256.is_some()];
-    demands.contains(&true)
+    // Users are the fence between programs: anyone may run a genuine executable and speak in its place, so its digest
+    // alone proves nothing.
+    (unix_user.is_some() || unix_group.is_some())
         && (unix_user.is_none() || *unix_user == shown.unix_user)
         && (unix_group.is_none() || *unix_group == shown.unix_group)
         && exe_sha256.is_none_or(|digest| digest == shown.exe_sha256)

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, sync::Arc, time::Dur
 use ringfort_identity::IssuedCertificate;
 use ringfort_model::{
     Digest, Revision, WallTime,
+    selectors::Part,
     snapshot::{ListenerTls, Role},
 };
 use ringfort_store::IssuancePurpose;
@@ -79,6 +80,11 @@ impl Link for LinkService {
         request: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<ReportStream>, Status> {
         let selectors = peer::selectors(&request)?;
+        if selectors.started_as.as_ref().is_some_and(|started| started.part == Part::Program) {
+            return Err(Status::permission_denied(
+                "instances are told by proxies, not by programs",
+            ));
+        }
         let verdict = self.server.identify(&self.server.world(), &selectors)?;
         let (answers, receiver) = mpsc::channel(ANSWERS);
         let listener = Reports {

@@ -33,6 +33,8 @@ type Admin = AdminServer<AdminService>;
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
     pub(crate) uid: u32,
+    /// The one process whose attestations are believed, when it is known; else any of the same user.
+    pub(crate) agent: Option<u32>,
     pub(crate) ads: Ads,
     pub(crate) link: Link,
     pub(crate) admin: Admin,
@@ -48,6 +50,20 @@ impl Guarded {
                 Err(Status::permission_denied("only the server's own user and root may ask here"))
             }
         }
+    }
+}
+
+impl Guarded {
+    /// Whether what the peer attests of others is believed. Programs of the same user reach the socket, too: their word
+    /// about who they are must not make them so.
+    fn check_agent<T>(&self, request: &http::Request<T>) -> Result<(), Status> {
+        let Some(agent) = self.agent else { return Ok(()) };
+        let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+        let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+        if pid == Some(agent) {
+            return Ok(());
+        }
+        Err(Status::permission_denied("only this host's agent may ask on behalf of processes"))
     }
 }
 
@@ -71,7 +87,13 @@ impl Service<http::Request<Body>> for Guarded {
             return Box::pin(std::future::ready(Ok(status.into_http())));
         }
         let path = request.uri().path().strip_prefix('/');
-        match path.and_then(|path| path.split_once('/')).map(|(service, _method)| service) {
+        let service = path.and_then(|path| path.split_once('/')).map(|(service, _method)| service);
+        if service != Some(Admin::NAME)
+            && let Err(status) = self.check_agent(&request)
+        {
+            return Box::pin(std::future::ready(Ok(status.into_http())));
+        }
+        match service {
             Some(Ads::NAME) => self.ads.call(request),
             Some(Link::NAME) => self.link.call(request),
             Some(Admin::NAME) => self.admin.call(request),

@@ -86,6 +86,10 @@ pub(crate) struct Registry {
     entries: BTreeMap<String, Entry>,
 }
 
+/// Most instances of one workload, stale ones included; a further one is not told to callers. One message about all
+/// of them stays far below the limit of the wire.
+const INSTANCES_MAX: usize = 256;
+
 impl Registry {
     /// Takes an instance from before a restart: stale until it is heard again.
     pub(crate) fn restore(&mut self, id: String, mut entry: Entry, now: Instant) {
@@ -97,6 +101,10 @@ impl Registry {
     pub(crate) fn hear(&mut self, id: &str, joining: Joining) -> Listed {
         let before = self.entries.get(id);
         if before.is_some_and(|entry| entry.link.stream() > Some(joining.stream)) {
+            return Listed::Same;
+        }
+        let siblings = self.entries.values().filter(|entry| entry.workload == joining.workload);
+        if before.is_none() && siblings.count() >= INSTANCES_MAX {
             return Listed::Same;
         }
         let was = before.and_then(Entry::listed);

@@ -62,6 +62,9 @@ pub struct ServerOptions {
     pub sealing_key: PathBuf,
     /// Name of this host.
     pub host: Name,
+    /// Process id of this host's agent, whose word about processes is taken; `None` takes that of any process of the
+    /// server's own user.
+    pub agent: Option<u32>,
     /// The wall clock.
     pub clock: Arc<dyn WallClock>,
     /// Stops the server.
@@ -114,7 +117,7 @@ pub async fn run(options: ServerOptions) -> Result<(), RunServerError> {
     server.tracker.spawn(publish_endpoints(Arc::clone(&server)));
     server.tracker.spawn(maintain(Arc::clone(&server)));
 
-    let served = serve(Arc::clone(&server), listener).await;
+    let served = serve(Arc::clone(&server), listener, options.agent).await;
     server.shutdown.cancel();
     server.tracker.close();
     if tokio::time::timeout(DRAIN, server.tracker.wait()).await.is_err() {
@@ -146,7 +149,11 @@ async fn open(options: &ServerOptions) -> Result<Arc<Server>, RunServerError> {
     Ok(server)
 }
 
-async fn serve(server: Arc<Server>, listener: UnixListener) -> Result<(), RunServerError> {
+async fn serve(
+    server: Arc<Server>,
+    listener: UnixListener,
+    agent: Option<u32>,
+) -> Result<(), RunServerError> {
     let ads = AggregatedDiscoveryServiceServer::new(AdsService { server: Arc::clone(&server) })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -156,7 +163,8 @@ async fn serve(server: Arc<Server>, listener: UnixListener) -> Result<(), RunSer
     let admin = AdminServer::new(AdminService { server: Arc::clone(&server) })
         .max_decoding_message_size(OPERATOR_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_BYTES_MAX);
-    let guarded = Guarded { uid: rustix::process::geteuid().as_raw(), ads, link, admin };
+    let uid = rustix::process::geteuid().as_raw();
+    let guarded = Guarded { uid, agent, ads, link, admin };
     let stop = server.shutdown.clone().cancelled_owned();
     let serving = transport::Server::builder()
         .timeout(CALL_TIMEOUT)

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ringfort_model::snapshot::PolicySource;
+
 use crate::{
     check, decode,
-    fleet::Fleet,
+    fleet::{Fleet, WrittenPolicy},
     language::{ROOT, Space},
     problem::{Problem, Problems},
     source::{FleetFile, Sources, Span},
@@ -208,8 +210,25 @@ fn read(folder: &Folder<'_>, sources: &Sources) -> (Option<Parts>, Vec<Problem>)
     let mut files = used;
     files.extend(folder.documents.iter().map(|file| sources.path(*file)));
     let check::Found { policies, chains, deadlines } = found;
+    let mut demands = demands;
+    demands.extend(policies.written.iter().filter_map(supply_demand));
     let parts = Parts { document, policies, chains, demands, files, deadlines };
     (Some(parts), problems.finish())
+}
+
+/// The demand of a policy that reads what only ring `supply` will know. Without that ring the facts never change: a
+/// forbid on them would never fire, a permit always.
+fn supply_demand(policy: &WrittenPolicy) -> Option<Problem> {
+    let reads = [".source", "has source", "[\"source\"]"];
+    let PolicySource { id, text, place, .. } = &policy.source;
+    reads.iter().any(|word| text.contains(word)).then(|| {
+        let mut problem = Problem::new(
+            "RF1004",
+            format!("policy `{id}` ({place}) reads `context.source`, which needs ring `supply`, which this build does not have"),
+        );
+        problem.help = Some("remove it: nothing would enforce it".to_owned());
+        problem
+    })
 }
 
 /// Reports a document that holds no map, unless its syntax was reported already.

@@ -32,11 +32,23 @@ impl Operation {
                 method == request.method() && pattern.matches(request.key())
             }
             Self::Grpc { service, method } => {
-                let path = request.key().strip_prefix('/').and_then(|path| path.split_once('/'));
-                request.method() == "POST" && path == Some((service.as_str(), method.as_str()))
+                let name = grpc_name(request).and_then(|name| name.split_once('/'));
+                name == Some((service.as_str(), method.as_str()))
             }
         }
     }
+}
+
+/// The gRPC method a request calls, as `pkg.Service/Method`; `None` for any other request.
+///
+/// # Source
+/// gRPC over HTTP/2, "Requests": `POST`, path `/Service-Name/method-name`.
+#[must_use]
+pub fn grpc_name(request: &CanonicalRequest) -> Option<&str> {
+    let name = request.key().strip_prefix('/')?;
+    let (service, method) = name.split_once('/')?;
+    let is_name = request.method() == "POST" && !service.is_empty() && !method.is_empty();
+    (is_name && !method.contains('/')).then_some(name)
 }
 
 /// Prints the operation as the fleet file writes it; the same text is `context.operation` in policies.

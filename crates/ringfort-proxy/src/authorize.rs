@@ -2,7 +2,10 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use ringfort_model::{CanonicalRequest, Refusal, Ring, SpiffeId};
+use ringfort_model::{
+    CanonicalRequest, Refusal, Ring, SpiffeId,
+    snapshot::{Protocol, Role},
+};
 use ringfort_policy::{HttpFacts, PolicyRef, Question, Verdict};
 
 use crate::{
@@ -38,7 +41,8 @@ pub(crate) fn authorize(
             http: Some(facts(canonical)),
         },
     };
-    let judged = judge(rules.authorizer.decide(&question));
+    let thread = &exchange.connection.thread;
+    let judged = judge(thread.decide(&rules.authorizer, &question));
     exchange.policy = judged.policy;
     match judged.refusal {
         Some(refusal) => Err(refusal),
@@ -52,6 +56,16 @@ pub(crate) fn authorize(
 /// Asks whether a caller may open a connection for bytes; says which policy decided.
 pub(crate) fn may_connect(live: &Live, caller: Option<&SpiffeId>) -> Judged {
     let Part::Sidecar(sidecar) = &live.rules.part else { return Judged::no_edge() };
+    // Bytes go to a program that speaks bytes: a service that became HTTP is reached through ring `protocol` alone.
+    let speaks_bytes = match &live.rules.snapshot.role {
+        Role::Sidecar(sidecar) => {
+            sidecar.local.as_ref().is_some_and(|local| local.protocol == Protocol::Tcp)
+        }
+        Role::Gateway(_) => false,
+    };
+    if !speaks_bytes {
+        return Judged::no_edge();
+    }
     let Some(caller) = caller.and_then(|id| sidecar.callers.get(id)) else {
         return Judged::no_edge();
     };

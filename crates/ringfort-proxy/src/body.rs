@@ -274,6 +274,10 @@ impl Returning {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseFault>>> {
+        // Asked before each frame: a callee that always has one ready must not carry the response past a revocation.
+        if self.exchange.has_swapped() && self.poll_revoked(cx).is_ready() {
+            return Poll::Ready(Some(Err(ResponseFault::Revoked)));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending => match self.poll_revoked(cx) {
                 Poll::Ready(()) => Poll::Ready(Some(Err(ResponseFault::Revoked))),

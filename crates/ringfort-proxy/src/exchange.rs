@@ -4,6 +4,7 @@
 //! the request holds (room at the callee, a connection), so that these end with it.
 
 use std::{
+    cell::Cell,
     net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
@@ -17,7 +18,7 @@ use ringfort_model::{
 };
 use ringfort_policy::PolicyRef;
 use ringfort_traffic::Permit;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     answer, authorize,
@@ -43,6 +44,8 @@ pub(crate) struct Exchange(Box<Account>);
 
 /// The fields of an account, filled in as the request passes the rings.
 pub(crate) struct Account {
+    /// The number of the swap by whose state the exchange was last judged.
+    judged_at: Rc<Cell<u64>>,
     pub(crate) connection: Rc<Connection>,
     /// What was in force when the request arrived; it is judged by this alone.
     pub(crate) here: Rc<Here>,
@@ -79,6 +82,7 @@ impl Exchange {
         let pair = here.live.unknown_pair(&connection.key);
         Self(Box::new(Account {
             connection: Rc::clone(connection),
+            judged_at: Rc::new(Cell::new(*connection.thread.swaps.borrow())),
             here,
             begun: Instant::now(),
             pair,
@@ -156,13 +160,16 @@ impl Exchange {
     }
 
     /// Ends when the next state comes into force.
+    ///
+    /// A swap since the exchange was last judged counts, so that none is missed while a stream is being set up.
     pub(crate) fn next_swap(&self) -> impl Future<Output = ()> + 'static {
-        let mut swaps = self.0.connection.thread.swaps.subscribe();
-        async move {
-            if swaps.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        let swaps = self.0.connection.thread.swaps.subscribe();
+        swapped_since(swaps, Rc::clone(&self.0.judged_at))
+    }
+
+    /// Whether a state came into force since the exchange was last judged.
+    pub(crate) fn has_swapped(&self) -> bool {
+        *self.0.connection.thread.swaps.borrow() != self.0.judged_at.get()
     }
 
     /// Whether the state in force now still allows what this exchange was allowed.
@@ -341,5 +348,19 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Ends when a state is in force that `judged` does not count yet, and counts it.
+pub(crate) async fn swapped_since(mut swaps: watch::Receiver<u64>, judged: Rc<Cell<u64>>) {
+    loop {
+        let now = *swaps.borrow_and_update();
+        if now != judged.get() {
+            judged.set(now);
+            return;
+        }
+        if swaps.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -88,6 +88,8 @@ pub(crate) struct State {
     last_up: Option<Instant>,
     renew_by: Option<Instant>,
     nack: String,
+    /// A complete configuration that could not be brought into force, perhaps for a passing reason; tried again.
+    refused: Option<Arc<Snapshot>>,
     draining: bool,
     registration: v1::ReportResponse,
 }
@@ -137,6 +139,7 @@ impl Keeper {
                         self.report();
                     }
                     self.renew_if_due().await;
+                    self.retry_refused().await;
                 }
             }
             self.show();
@@ -250,17 +253,11 @@ impl Keeper {
         };
         let Some(assembly) = &mut self.state.assembly else { return Ok(()) };
         match assembly.accept(response, checks(&keys))? {
-            Change::Staged => Ok(()),
-            Change::Complete(snapshot) => {
-                self.apply(snapshot).await?;
-                if let Some(assembly) = &mut self.state.assembly {
-                    assembly.put_in_force();
-                }
-                let now = self.clock.now().unix_seconds();
-                self.set(|plain| &plain.config_last_ack_seconds, now);
-                self.persist();
+            Change::Staged => {
+                self.state.refused = None;
                 Ok(())
             }
+            Change::Complete(snapshot) => self.put_in_force(snapshot).await,
             Change::Endpoints(endpoints) => {
                 self.state.endpoints = endpoints;
                 self.reapply().await?;
@@ -268,6 +265,33 @@ impl Keeper {
                 Ok(())
             }
             Change::Trust(trust) => self.trust(trust).await,
+        }
+    }
+
+    /// Brings a complete configuration into force; when that fails, it is kept to be tried again.
+    async fn put_in_force(&mut self, snapshot: Arc<Snapshot>) -> Result<(), RefuseChangeError> {
+        self.state.refused = Some(Arc::clone(&snapshot));
+        self.apply(snapshot).await?;
+        self.state.refused = None;
+        if let Some(assembly) = &mut self.state.assembly {
+            assembly.put_in_force();
+        }
+        let now = self.clock.now().unix_seconds();
+        self.set(|plain| &plain.config_last_ack_seconds, now);
+        self.persist();
+        Ok(())
+    }
+
+    /// Tries a refused configuration again: a port that was taken may be free by now.
+    async fn retry_refused(&mut self) {
+        let Some(snapshot) = self.state.refused.take() else { return };
+        match self.put_in_force(snapshot).await {
+            Ok(()) => {
+                tracing::info!("the configuration that was refused is in force");
+                self.state.nack.clear();
+                self.report();
+            }
+            Err(error) => self.state.nack = with_cause(&error),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use ringfort_model::{
     ByteCount, Limits, Name, Operation, Snapshot, SpiffeId,
-    snapshot::{Endpoint, Gateway, Listener, Peer, Role, Route, RouteAction, Sidecar},
+    snapshot::{Endpoint, Gateway, Listener, Peer, Protocol, Role, Route, RouteAction, Sidecar},
     spiffe::WorkloadKind,
 };
 use ringfort_policy::{Authorizer, BuildAuthorizerError};
@@ -148,6 +148,8 @@ pub(crate) struct CallerRules {
     pub(crate) name: Name,
     /// The operations its edge is limited to, each with its text.
     pub(crate) operations: Option<Vec<(Operation, Arc<str>)>>,
+    /// Whether requests call gRPC methods, whose names are operations without being listed.
+    pub(crate) is_grpc: bool,
     pub(crate) pair: PairId,
     /// Whether what it says about the visitor is believed.
     pub(crate) is_gateway: bool,
@@ -365,6 +367,7 @@ fn sidecar_rules(
         let rules = CallerRules {
             name: name.clone(),
             operations: operations.map(|list| list.iter().map(text).collect()),
+            is_grpc: sidecar.local.as_ref().is_some_and(|local| local.protocol == Protocol::Grpc),
             pair: pair(Side::Server, name.as_str(), own),
             is_gateway: caller
                 .id

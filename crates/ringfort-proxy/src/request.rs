@@ -80,7 +80,7 @@ async fn pass_rings(
 ) -> Result<Passed, Refusal> {
     let bounds = exchange.here.live.limits_of(&exchange.connection.key);
     let asked = head::read(&parts, &bounds)?;
-    exchange.client = client_ip(exchange, &parts.headers);
+    exchange.client = client_ip(exchange, &parts.headers)?;
     let found = route::find(exchange, &asked, &parts);
     exchange.canonical = Some(asked.canonical.clone());
     let destination = match found? {
@@ -101,14 +101,17 @@ async fn pass_rings(
 }
 
 /// The visitor's address, as far as listed proxies are believed.
-fn client_ip(exchange: &Exchange, fields: &HeaderMap) -> IpAddr {
+fn client_ip(exchange: &Exchange, fields: &HeaderMap) -> Result<IpAddr, Refusal> {
     let trusted = match &exchange.here.live.rules.snapshot.role {
         Role::Gateway(gateway) => gateway.trusted_proxies.as_slice(),
         Role::Sidecar(_) => &[],
     };
     let forwarded = head::values(fields, &header::FORWARDED);
     let custom = head::values(fields, &FORWARDED_FOR);
-    client_address(exchange.connection.remote.ip(), trusted, forwarded, custom)
+    client_address(exchange.connection.remote.ip(), trusted, forwarded, custom).ok_or_else(|| {
+        let detail = "`Forwarded` and `X-Forwarded-For` name different clients";
+        Refusal::new(Ring::Protocol, 400, "client_address", detail)
+    })
 }
 
 /// Makes the head that goes upstream: theirs without what may not pass, then ours, once each.

@@ -6,8 +6,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
 };
 use ringfort_model::{
-    CanonicalRequest, Limits, Normalization, Operation, Refusal, Ring, SpiffeId,
+    CanonicalRequest, Limits, Normalization, Refusal, Ring, SpiffeId,
     headers::Upgrade,
+    operation::grpc_name,
     snapshot::{Protocol, Route, RouteAction},
 };
 use ringfort_traffic::RouteMiss;
@@ -100,6 +101,11 @@ fn at_gateway(
     if !listener.hosts.contains(canonical.host()) {
         let detail = format!("this listener does not answer for `{}`", canonical.host());
         return Err(Refusal::new(Ring::Transport, 421, "host_unknown", detail));
+    }
+    // A connection from before the listener had TLS, or had none, does not meet what is demanded now.
+    if listener.listener.tls.is_some() != (exchange.connection.security != "none") {
+        let detail = "the connection was made before the listener changed";
+        return Err(Refusal::new(Ring::Transport, 421, "listener_changed", detail).closing());
     }
     if listener.listener.redirect_to_https {
         return Ok(Found::Answer(to_https(canonical, listener.https_port)?));
@@ -227,17 +233,13 @@ impl Asked {
 
 /// The operation of the caller's list that a request is, as policies name it.
 pub(crate) fn operation(caller: &CallerRules, canonical: &CanonicalRequest) -> Option<Arc<str>> {
-    let is = |operation: &Operation| match operation {
-        Operation::Http { method, pattern } => {
-            method == canonical.method() && pattern.matches(canonical.key())
+    match &caller.operations {
+        Some(list) => {
+            let found = list.iter().find(|(operation, _)| operation.covers(canonical));
+            found.map(|(_, text)| Arc::clone(text))
         }
-        Operation::Grpc { service, method } => {
-            let path = canonical.key().strip_prefix('/').and_then(|path| path.split_once('/'));
-            canonical.method() == "POST" && path == Some((service.as_str(), method.as_str()))
-        }
-    };
-    let found = caller.operations.as_ref()?.iter().find(|(operation, _)| is(operation));
-    found.map(|(_, text)| Arc::clone(text))
+        None => grpc_name(canonical).filter(|_| caller.is_grpc).map(Arc::from),
+    }
 }
 
 /// Answers a CORS preflight from the route it asks about; `None` when it is none or the origin is not listed.

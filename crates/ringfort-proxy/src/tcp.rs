@@ -1,18 +1,19 @@
 //! TCP peers: bytes between sidecars over mTLS. The policy is asked once per connection, and again with each new
 //! state; there are no requests in it.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use ringfort_model::{Refusal, Ring};
 use ringfort_traffic::Permit;
 
 use crate::{
-    authorize, connection::Connection, live::ListenerKey, socket::Socket, thread::Here,
-    upgrade::Tunnel, upstream::Door,
+    authorize, connection::Connection, exchange::swapped_since, live::ListenerKey, socket::Socket,
+    thread::Here, upgrade::Tunnel, upstream::Door,
 };
 
 /// Serves one connection of bytes until it ends. A refusal closes it: there is nobody to answer.
 pub(crate) async fn serve(connection: &Rc<Connection>, socket: Socket) {
+    let judged_at = Rc::new(Cell::new(*connection.thread.swaps.borrow()));
     let here = connection.thread.here();
     let (door, _permit) = match admit(connection, &here) {
         Ok(admitted) => admitted,
@@ -32,7 +33,7 @@ pub(crate) async fn serve(connection: &Rc<Connection>, socket: Socket) {
     };
     drop(door);
     let tunnel = Tunnel { thread: Rc::clone(&connection.thread) };
-    tunnel.run(socket, callee, revoked(connection)).await;
+    tunnel.run(socket, callee, revoked(connection, judged_at)).await;
 }
 
 /// Finds whom the connection is for, and asks whether it may be.
@@ -56,9 +57,9 @@ fn admit(connection: &Connection, here: &Rc<Here>) -> Result<(Rc<Door>, Permit),
 }
 
 /// Ends when a new state no longer allows the connection.
-async fn revoked(connection: &Rc<Connection>) {
-    let mut swaps = connection.thread.swaps.subscribe();
-    while swaps.changed().await.is_ok() {
+async fn revoked(connection: &Rc<Connection>, judged_at: Rc<Cell<u64>>) {
+    loop {
+        swapped_since(connection.thread.swaps.subscribe(), Rc::clone(&judged_at)).await;
         let here = connection.thread.here();
         let allowed = match &connection.key {
             ListenerKey::Inbound => {

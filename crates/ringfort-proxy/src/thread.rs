@@ -20,6 +20,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use ringfort_identity::SystemRandom;
 use ringfort_model::{DecisionId, Name, SecureRandom, WallClock};
+use ringfort_policy::{Authorizer, Memo, Question, Verdict};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
@@ -90,6 +91,8 @@ pub(crate) struct Thread {
     /// Everything else; ends with the thread.
     tasks: TaskTracker,
     random: RefCell<RandomPool>,
+    /// Settled answers of ring `policy`.
+    memo: RefCell<Memo>,
     /// Rests of bodies that nobody wants; a full queue drops them, which closes their connections.
     rests: mpsc::Sender<Incoming>,
     process: u64,
@@ -199,6 +202,7 @@ impl Thread {
             connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
             random: RefCell::new(RandomPool { bytes: [0; 1024], used: 1024 }),
+            memo: RefCell::default(),
             process: seed.process,
             decisions: Cell::new(u64::from(seed.index) << 48),
             handshakes: Rc::default(),
@@ -263,6 +267,11 @@ impl Thread {
     /// Uses this thread's random bytes.
     pub(crate) fn with_random<T>(&self, draw: impl FnOnce(&mut dyn SecureRandom) -> T) -> T {
         draw(&mut *self.random.borrow_mut())
+    }
+
+    /// Asks the policies, remembering what cannot change while they are in force.
+    pub(crate) fn decide(&self, authorizer: &Authorizer, question: &Question<'_>) -> Verdict {
+        authorizer.decide_with(&mut self.memo.borrow_mut(), question)
     }
 
     pub(crate) fn next_decision_id(&self) -> DecisionId {

@@ -102,6 +102,7 @@ impl Fixture {
     pub(crate) fn options(&self, shutdown: CancellationToken) -> ServerOptions {
         let at = |name: &str| self.folder.path().join(name);
         ServerOptions {
+            agent: None,
             socket: at("server.sock"),
             database: at("server.db"),
             sealing_key: at("server.key"),

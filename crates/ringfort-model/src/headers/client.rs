@@ -13,21 +13,22 @@ const HOPS_MAX: usize = 32;
 /// Decides the client's address. `forwarded` and `x_forwarded_for` are all values of these fields, in order.
 ///
 /// Where a listed proxy passes one of the two fields through and writes the other, a client could forge the one it
-/// passes. So both are read, and where they disagree the answer is the peer: a proxy's address, but no forged one.
+/// passes. So both are read, and where they disagree there is no answer: the request is refused. A proxy's address in
+/// its place would pass every rule that trusts that proxy's network.
 pub fn client_address<'a>(
     peer: IpAddr,
     trusted: &[Cidr],
     forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
-) -> IpAddr {
+) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     let hops = |value: &'a [u8]| value.rsplit(|byte| *byte == b',');
     let by_standard = follow(peer, trusted, forwarded.rev().flat_map(hops).map(forwarded_for));
     let by_custom = follow(peer, trusted, x_forwarded_for.rev().flat_map(hops).map(node));
     match (by_standard, by_custom) {
-        (Some(one), None) | (None, Some(one)) => one,
-        (Some(one), Some(other)) if one == other => one,
-        (Some(_), Some(_)) | (None, None) => peer,
+        (Some(one), None) | (None, Some(one)) => Some(one),
+        (Some(one), Some(other)) => (one == other).then_some(one),
+        (None, None) => Some(peer),
     }
 }
 

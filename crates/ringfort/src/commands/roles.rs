@@ -23,6 +23,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<ExitCode> {
             database: places.state.join("server.db"),
             sealing_key: places.state.join("server.key"),
             host: crate::host::host_name()?,
+            agent: args.parent,
             clock: Arc::new(SystemClock),
             shutdown,
         };

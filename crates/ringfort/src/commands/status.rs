@@ -34,9 +34,9 @@ pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         }
         Err(_elapsed) => None,
     };
-    let head = server.as_ref().map(|server| server.revision);
-    let current = |status: &Value| head.is_some() && number(status, "revision") == head;
-    let good = server.is_some() && proxies.values().all(current);
+    let good = proxies
+        .iter()
+        .all(|(name, status)| is_current(server.as_ref(), name, status) == Some(true));
     if args.format == ReportFormat::Json {
         println!("{:#}", json_report(server.as_ref(), &proxies));
     } else {
@@ -72,12 +72,20 @@ async fn of_proxies(folder: &Path) -> anyhow::Result<BTreeMap<String, Value>> {
     Ok(found)
 }
 
+/// Whether a proxy has in force what the server wants it to have; `None` when the server does not say. Compared by
+/// digest: an apply that changes nothing for a class makes no new manifest for it.
+fn is_current(server: Option<&StatusResponse>, name: &str, status: &Value) -> Option<bool> {
+    let wanted = server?.proxies.iter().find(|proxy| proxy.workload == name)?;
+    let digest = status.get("digest").and_then(Value::as_str)?;
+    Some(digest == hex(&wanted.expected_digest))
+}
+
 fn number(status: &Value, key: &str) -> Option<u64> {
     status.get(key).and_then(Value::as_u64)
 }
 
-fn json_report(server: Option<&StatusResponse>, proxies: &BTreeMap<String, Value>) -> Value {
-    let server = server.map(|server| {
+fn json_report(of_server: Option<&StatusResponse>, proxies: &BTreeMap<String, Value>) -> Value {
+    let server = of_server.map(|server| {
         json!({
             "revision": server.revision,
             "digest": hex(&server.digest),
@@ -95,6 +103,7 @@ fn json_report(server: Option<&StatusResponse>, proxies: &BTreeMap<String, Value
             let mut row = status.clone();
             if let Some(row) = row.as_object_mut() {
                 row.insert("name".to_owned(), json!(name));
+                row.insert("current".to_owned(), json!(is_current(of_server, name, status)));
             }
             row
         })
@@ -126,12 +135,12 @@ fn text_report(server: Option<&StatusResponse>, proxies: &BTreeMap<String, Value
         "PROXY", "STATE", "REVISION", "DIGEST", "CERTIFICATE"
     ));
     for (name, status) in proxies {
-        text.push_str(&row(name, status, server.map(|server| server.revision)));
+        text.push_str(&row(name, status, is_current(server, name, status)));
     }
     text
 }
 
-fn row(name: &str, status: &Value, head: Option<u64>) -> String {
+fn row(name: &str, status: &Value, is_current: Option<bool>) -> String {
     if let Some(error) = status.get("error").and_then(Value::as_str) {
         return format!("{name:<20}{:<14}{}\n", "unreachable", terminal::escape(error));
     }
@@ -139,9 +148,11 @@ fn row(name: &str, status: &Value, head: Option<u64>) -> String {
         status.get(key).and_then(Value::as_str).map(terminal::escape).unwrap_or_default()
     };
     let revision = number(status, "revision").unwrap_or(0);
-    let behind = match head {
-        Some(head) if head != revision => format!("  behind {head}"),
-        Some(_) | None => String::new(),
+    let nack = text("nack");
+    let behind = match is_current {
+        Some(false) if nack.is_empty() => "  behind the head".to_owned(),
+        Some(false) => format!("  behind the head: {nack}"),
+        Some(true) | None => String::new(),
     };
     let certificate = number(status, "certificate_not_after_ms").map_or_else(
         || "none".to_owned(),

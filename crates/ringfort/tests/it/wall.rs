@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use crate::{
     echo::{Program, tcp_round_trip},
-    host::{Host, curl, free_ports, latin, signal, wait_for},
+    host::{Host, RINGFORT, curl, free_ports, latin, signal, wait_for},
 };
 
 /// Ports of one small shop.
@@ -222,6 +222,10 @@ fn edits_are_applied_live_and_bad_edits_change_nothing() {
     });
     assert!(payments.seen() >= 1);
 
+    wait_for("every proxy to be current", Duration::from_secs(5), || {
+        host.ringfort(&["status"]).status.success().then_some(())
+    });
+
     let from = host.line_count();
     fs::write(&file, shop.fleet("\"POST /charge\"").replace("to: ledger", "to: ledgre")).unwrap();
     host.wait_line_after(from, "`ledgre`");
@@ -312,6 +316,59 @@ fn metrics_of_all_proxies_stand_at_one_endpoint() {
         "service=\"public\"",
     ] {
         assert!(text.contains(wanted), "no `{wanted}` in\n{text}");
+    }
+}
+
+#[test]
+fn nothing_outlives_a_supervisor_that_was_killed() {
+    let [port, to_ledger, metrics] = free_ports();
+    let fleet = format!(
+        "ringfort: v1
+services:
+  web: {{ calls: [ {{ to: ledger, port: {to_ledger} }} ] }}
+  ledger:
+    listen: {{ port: {port}, protocol: tcp }}
+    run: {{ command: [\"{RINGFORT}\", demo-service, ledger, --port, \"{port}\"] }}
+observability: {{ metrics: {{ bind: \"127.0.0.1:{metrics}\" }} }}
+"
+    );
+    let host = Host::start(&[("fleet.yaml", &fleet)]);
+    let listens = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    wait_for("the program to listen", Duration::from_secs(10), || listens(port).then_some(()));
+    assert!(listens(to_ledger) && listens(metrics));
+    signal(host.pid(), "-KILL");
+    wait_for("every port to be free", Duration::from_secs(10), || {
+        (!listens(port) && !listens(to_ledger) && !listens(metrics)).then_some(())
+    });
+}
+
+#[test]
+fn a_demand_nothing_would_enforce_is_refused_by_name() {
+    let demands = [
+        (
+            "services: { web: { listen: 8080, resilience: { breaker: { window: 30s } } } }",
+            "breaker",
+        ),
+        ("services: { web: { listen: 8080, egress: [ { host: api.example } ] } }", "egress"),
+        ("services: { web: { listen: 8080 } }\nfirewall: { mode: enforce }", "firewall"),
+        ("services: { web: { listen: 8080, supply: { mode: enforce } } }", "supply"),
+    ];
+    for (text, word) in demands {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("fleet.yaml"), format!("ringfort: v1\n{text}\n")).unwrap();
+        let output = std::process::Command::new(RINGFORT)
+            .arg("up")
+            .arg(dir.path())
+            .arg("--state")
+            .arg(dir.path().join("state"))
+            .arg("--run")
+            .arg(dir.path().join("run"))
+            .output()
+            .unwrap();
+        let said = latin(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{word}: {said}");
+        assert!(said.contains("fleet.yaml:") && said.contains(word), "{word}: {said}");
+        assert!(!dir.path().join("state").exists(), "nothing was started");
     }
 }
 

@@ -13,6 +13,10 @@ fn network(text: &str) -> Cidr {
 }
 
 fn decide(peer: &str, trusted: &[&str], forwarded: &[&str], custom: &[&str]) -> IpAddr {
+    read(peer, trusted, forwarded, custom).unwrap()
+}
+
+fn read(peer: &str, trusted: &[&str], forwarded: &[&str], custom: &[&str]) -> Option<IpAddr> {
     let trusted: Vec<Cidr> = trusted.iter().map(|text| network(text)).collect();
     let bytes = |values: &[&str]| values.iter().map(|v| v.as_bytes().to_vec()).collect::<Vec<_>>();
     let (forwarded, custom) = (bytes(forwarded), bytes(custom));
@@ -82,8 +86,10 @@ fn an_unreadable_hop_ends_the_walk() {
 
 #[test]
 fn a_field_that_a_proxy_passes_through_cannot_forge() {
-    let seen = decide("10.0.0.1", &["10.0.0.0/8"], &["for=6.6.6.6"], &["198.51.100.4"]);
-    assert_eq!(seen, "10.0.0.1".parse::<IpAddr>().unwrap());
+    for passed in ["for=6.6.6.6", "for=unknown", "for=10.0.0.9"] {
+        let seen = read("10.0.0.1", &["10.0.0.0/8"], &[passed], &["198.51.100.4"]);
+        assert_eq!(seen, None, "{passed}");
+    }
     let twice = decide("10.0.0.1", &["10.0.0.0/8"], &["for=6.6.6.6;for=7.7.7.7"], &[]);
     assert_eq!(twice, "10.0.0.1".parse::<IpAddr>().unwrap());
     let open_quote =

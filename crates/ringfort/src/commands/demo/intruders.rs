@@ -74,6 +74,7 @@ pub(super) async fn prepare(
         database: places.state.join("server.db"),
         sealing_key: places.state.join("server.key"),
         host: host::host_name()?,
+        agent: Some(std::process::id()),
         clock: Arc::new(Behind),
         shutdown: shutdown.clone(),
     }));
