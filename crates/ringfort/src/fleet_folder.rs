@@ -11,6 +11,8 @@ use ringfort_fleet::FleetFile;
 
 /// Largest single file; larger ones are refused unread.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// Largest document in which the names of the files beside it are looked for: more belongs in a folder.
+const ALONE_BYTES_MAX: usize = 1024 * 1024;
 /// Most files of a fleet.
 const FILES_MAX: usize = 1000;
 /// How deep folders are followed.
@@ -41,19 +43,19 @@ pub(crate) fn read(fleet: &Path) -> anyhow::Result<Vec<FleetFile>> {
     Ok(files)
 }
 
-/// One document and the files beside it whose names stand in it.
+/// One document and the files beside it whose names stand in it; of a document above [`ALONE_BYTES_MAX`], itself alone.
 fn read_alone(folder: &Path, document: &Path) -> anyhow::Result<Vec<FleetFile>> {
     let read = read_file(folder, document)?;
-    let mentions =
-        |name: &[u8]| !name.is_empty() && read.bytes.windows(name.len()).any(|part| part == name);
+    let text = std::str::from_utf8(&read.bytes).unwrap_or_default();
     let mut files = Vec::new();
-    for entry in entries(folder)? {
-        let (name, path) = (entry.file_name(), entry.path());
-        if path.is_file()
-            && Some(name.as_os_str()) != document.file_name()
-            && mentions(name.as_encoded_bytes())
-        {
-            files.push(read_file(folder, &path)?);
+    if text.len() <= ALONE_BYTES_MAX {
+        for entry in entries(folder)? {
+            let (name, path) = (entry.file_name(), entry.path());
+            let is_other = Some(name.as_os_str()) != document.file_name();
+            let is_mentioned = name.to_str().is_some_and(|name| text.contains(name));
+            if is_other && is_mentioned && path.is_file() {
+                files.push(read_file(folder, &path)?);
+            }
         }
     }
     files.push(read);
