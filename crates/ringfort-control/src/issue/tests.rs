@@ -52,6 +52,10 @@ fn rules() -> IssueRules {
         service("unit", WorkloadSelectors { systemd_unit: Some("u".to_owned()), ..user("unit") }),
         service("pod", WorkloadSelectors { kubernetes: Some(account), ..user("pod") }),
         service("bare", demanding()),
+        service(
+            "digest",
+            WorkloadSelectors { exe_sha256: Some(Digest::new([9; 32])), ..demanding() },
+        ),
         rule(WorkloadKind::Gateway, "public", user("public")),
     ]
     .into();
@@ -101,6 +105,8 @@ fn a_process_is_what_its_facts_say() {
     check(&process("unit", "any", 1), &nobody("unit"));
     check(&process("pod", "any", 1), &nobody("pod"));
     check(&process("bare", "any", 1), &nobody("bare"));
+    // Anyone may run the genuine executable: its digest alone proves nothing.
+    check(&process("mallory", "any", 9), &nobody("mallory"));
     check(
         &process("twin", "any", 1),
         "the process fits `twin-a` and `twin-b`: it could take either identity",

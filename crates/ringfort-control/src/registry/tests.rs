@@ -148,3 +148,16 @@ fn what_left_the_fleet_is_forgotten() {
     world.check("orders", &[]);
     world.check("web", &[20]);
 }
+
+#[test]
+fn a_workload_has_a_bounded_number_of_instances() {
+    let mut world = World::new();
+    for number in 0..INSTANCES_MAX {
+        let port = u16::try_from(number + 1).unwrap();
+        assert_eq!(world.hear(&format!("orders@h{number}"), 1, port, false), Listed::Put);
+    }
+    assert_eq!(world.hear("orders@more", 1, 9999, false), Listed::Same);
+    assert!(!world.registry.is_listed("orders@more"));
+    assert_eq!(world.hear("web@more", 1, 9999, false), Listed::Put, "others are not concerned");
+    assert_eq!(world.hear("orders@h0", 1, 7, false), Listed::Put, "known ones still move");
+}

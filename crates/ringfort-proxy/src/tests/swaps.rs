@@ -206,3 +206,49 @@ async fn a_drain_cuts_and_counts_what_does_not_finish() {
     assert_eq!(soon(shop.gateway.plane.drain(Duration::from_millis(100))).await, 1);
     assert!(soon(asked).await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn a_revocation_before_the_response_begins_ends_the_response() {
+    let (release, gate) = tokio::sync::watch::channel(false);
+    let program = program::http(false, move |_| {
+        let mut gate = gate.clone();
+        async move {
+            gate.wait_for(|open| *open).await.unwrap();
+            let (sender, body) = program::frames();
+            caller::spawn(async move {
+                // Always one more frame: the response never waits for its callee.
+                let piece = bytes::Bytes::from(vec![b'x'; 1024]);
+                while sender.send(hyper::body::Frame::data(piece.clone())).await.is_ok() {}
+            });
+            Response::new(body)
+        }
+    })
+    .await;
+    let mut shop = Shop::open(Protocol::Http1, program).await;
+    let mut client = caller::http1(shop.gateway.gateway()).await;
+    let asked = TaskTracker::new().spawn(async move { client.send_request(get("/api/x")).await });
+    eventually("the request is on its way", || shop.program.requests() == 1).await;
+    let mut without_route = next(&shop, 2);
+    gateway_role(&mut without_route).routes.clear();
+    without_route.policies.routes.clear();
+    without_route.policies.policies.clear();
+    shop.gateway.apply(without_route, Default::default()).await;
+    release.send(true).unwrap();
+    // It breaks off, with or without its head having left.
+    if let Ok(response) = soon(asked).await.unwrap() {
+        let body = soon(caller::read_all(response.into_body())).await;
+        assert!(body.is_err(), "the response went on");
+    }
+}
+
+#[tokio::test]
+async fn a_swap_before_the_wait_is_not_missed() {
+    let (swaps, seen) = tokio::sync::watch::channel(4_u64);
+    let judged = std::rc::Rc::new(std::cell::Cell::new(4));
+    swaps.send_replace(5);
+    soon(crate::exchange::swapped_since(seen.clone(), std::rc::Rc::clone(&judged))).await;
+    assert_eq!(judged.get(), 5);
+    let again = crate::exchange::swapped_since(seen, judged);
+    let waited = tokio::time::timeout(Duration::from_millis(50), again).await;
+    assert!(waited.is_err(), "a swap counts once");
+}

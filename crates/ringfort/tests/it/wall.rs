@@ -372,6 +372,26 @@ fn a_demand_nothing_would_enforce_is_refused_by_name() {
     }
 }
 
+#[test]
+fn a_program_cannot_attest_itself_at_the_server() {
+    use ringfort_wire::v1::{SignRequest, link_client::LinkClient};
+    let shop = Shop::new();
+    let (host, _programs) = shop.start();
+    let uri = format!("unix://{}", host.run().join("server.sock").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(async {
+        let channel =
+            tonic::transport::Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
+        let request = SignRequest { csr_der: Vec::new().into(), for_foreign: false };
+        LinkClient::new(channel).sign(request).await.unwrap_err()
+    });
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{refused}");
+    assert!(
+        host.ringfort(&["status"]).status.success(),
+        "operators of the same user still may ask"
+    );
+}
+
 /// The server is the supervisor's child whose command line says so.
 #[track_caller]
 pub(crate) fn server_pid(host: &Host) -> u32 {
