@@ -42,7 +42,7 @@ pub fn write(snapshot: &v1::StoredSnapshot, digester: &dyn Digester) -> Option<V
     (file.len() <= FILE_BYTES_MAX).then_some(file)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// [`ReadSnapshotError`]: nothing of the file can be used.
