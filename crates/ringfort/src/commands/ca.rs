@@ -54,14 +54,12 @@ async fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     println!("trust domain {}, renewal {}", status.trust_domain, status.renew_epoch);
     let now = SystemClock.now();
     for ca in &status.authorities {
-        let left = wall(ca.not_after_ms).since(now);
-        println!(
-            "{:<8} {:<40} expires {} ({} left)",
-            ca.kind,
-            ca.id,
-            wall(ca.not_after_ms),
-            rough(left)
-        );
+        let end = wall(ca.not_after_ms);
+        let life = match ca.not_after_ms {
+            0 => "does not expire".to_owned(),
+            _ => format!("expires {end} ({} left)", rough(end.since(now))),
+        };
+        println!("{:<8} {:<40} {life}", ca.kind, ca.id);
     }
     Ok(ExitCode::SUCCESS)
 }
