@@ -41,7 +41,7 @@ async fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
             .map(|ca| {
                 serde_json::json!({
                     "kind": ca.kind, "id": ca.id,
-                    "not_before": wall(ca.not_before_ms).to_string(), "not_after": wall(ca.not_after_ms).to_string(),
+                    "not_before": wall(ca.not_before_ms).to_string(), "not_after": (ca.not_after_ms > 0).then(|| wall(ca.not_after_ms).to_string()),
                 })
             })
             .collect();
