@@ -61,7 +61,6 @@ pub(crate) struct Host {
     program: PathBuf,
     /// Where relative paths of `run:` begin: the fleet folder.
     folder: PathBuf,
-    plan: Option<HostPlan>,
 }
 
 /// A fleet that was refused: its rendered problems. Nothing changed.
@@ -117,7 +116,7 @@ impl Host {
         });
         agent.await.context("cannot start the agent")?;
         let program = std::env::current_exe().context("cannot find the ringfort program")?;
-        let mut host = Self {
+        let host = Self {
             places,
             supervisor,
             tracker,
@@ -126,9 +125,8 @@ impl Host {
             host: host_name()?,
             program,
             folder,
-            plan: None,
         };
-        host.set_plan().await?;
+        host.supervisor.set_plan(vec![host.server_spec()?]).await?;
         host.server_answers().await?;
         Ok(host)
     }
@@ -146,14 +144,18 @@ impl Host {
             Ok(fleet) => fleet,
             Err(problems) => return Err(Refused(problems).into()),
         };
+        // What this host cannot run is found before the server makes a revision of it.
+        let mut specs = vec![self.server_spec()?];
+        specs.extend(
+            self.fleet_specs(&fleet.compile(Revision::NONE).host_plan.of_host(&self.host))?,
+        );
         let files = files.into_iter().filter(|file| fleet.files().contains(&file.path)).collect();
         let mut client = admin::server(&self.places.server_socket()).await?;
         let applied = match apply::send(&mut client, files, message, None).await? {
             ApplyOutcome::Applied(applied) => applied,
             ApplyOutcome::Rejected(problems) => return Err(Refused(problems).into()),
         };
-        self.plan = Some(fleet.compile(Revision::NONE).host_plan.of_host(&self.host));
-        self.set_plan().await?;
+        self.supervisor.set_plan(specs).await?;
         Ok(applied)
     }
 
@@ -257,14 +259,6 @@ impl Host {
         self.supervisor.clone()
     }
 
-    async fn set_plan(&mut self) -> anyhow::Result<()> {
-        let mut specs = vec![self.server_spec()?];
-        if let Some(plan) = &self.plan {
-            specs.extend(self.fleet_specs(plan)?);
-        }
-        Ok(self.supervisor.set_plan(specs).await?)
-    }
-
     async fn server_answers(&self) -> anyhow::Result<()> {
         let socket = self.places.server_socket();
         let answers = async {
@@ -317,12 +311,17 @@ impl Host {
     fn fleet_specs(&self, plan: &HostPlan) -> anyhow::Result<Vec<ChildSpec>> {
         let mut specs = Vec::new();
         for (name, gateway) in &plan.gateways {
-            let user = user_ids(gateway.unix_user.as_deref(), gateway.unix_group.as_deref())?;
-            specs.push(self.proxy_spec(Role::Gateway, name, user));
+            if user_ids(gateway.unix_user.as_deref(), gateway.unix_group.as_deref())?.is_some() {
+                bail!(
+                    "gateway `{name}` is written to run as another user, and `up` runs proxies as its own: start \
+                     `ringfort up` as that user, or leave `unix_user` out"
+                );
+            }
+            specs.push(self.proxy_spec(Role::Gateway, name));
         }
         for (name, service) in &plan.services {
             if service.needs_sidecar {
-                specs.push(self.proxy_spec(Role::Sidecar, name, None));
+                specs.push(self.proxy_spec(Role::Sidecar, name));
             }
             if let Some(run) = &service.run {
                 let user = user_ids(service.unix_user.as_deref(), service.unix_group.as_deref())?;
@@ -332,10 +331,10 @@ impl Host {
         Ok(specs)
     }
 
-    fn proxy_spec(&self, role: Role, name: &Name, user: Option<UserIds>) -> ChildSpec {
+    fn proxy_spec(&self, role: Role, name: &Name) -> ChildSpec {
         let socket = self.places.proxies().join(format!("{name}.sock"));
         let key = ChildKey { role, name: name.clone() };
-        ChildSpec { user, ..self.own_spec(key, &["proxy", name.as_str()], Some(socket)) }
+        self.own_spec(key, &["proxy", name.as_str()], Some(socket))
     }
 
     /// The command, by way of `ringfort launch`, so that the program ends with this process however that ends; as it is
